@@ -1,0 +1,2 @@
+//! The caribou command.
+fn main() {}

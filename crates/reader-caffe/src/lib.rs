@@ -1,0 +1,1 @@
+//! Reads Caffe networks (.prototxt, .caffemodel) into the caribou graph

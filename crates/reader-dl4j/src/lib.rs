@@ -1,0 +1,1 @@
+//! Reads DeepLearning4j archives into the caribou graph

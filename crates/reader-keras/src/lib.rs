@@ -1,0 +1,1 @@
+//! Reads trained Keras models (.h5) into the caribou graph

@@ -1,0 +1,1 @@
+//! Reads TensorFlow graphs (frozen GraphDef, SavedModel) into the caribou graph

@@ -1,0 +1,1 @@
+//! Reads and writes word vectors (word2vec, GloVe, fastText) for DeepLearning4j
