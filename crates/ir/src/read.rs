@@ -1,0 +1,89 @@
+//! The seam between a file format and the graph.
+
+use crate::{Findings, Graph, Limits, Source, Training};
+use std::path::PathBuf;
+
+/// How sure a reader is that a file is of its format, judged by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// It is not.
+    No,
+    /// Nothing speaks against it.
+    Maybe,
+    /// It carries the format's signature.
+    Yes,
+}
+
+/// What the user asked of a reader.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// What the file may make us allocate.
+    pub limits: Limits,
+}
+
+/// A model as it was read.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// The graph, in the source's axis order at its edges.
+    pub graph: Graph,
+    /// What there is to say about it, without errors among them.
+    pub findings: Findings,
+    /// How it was being trained, where the file says so.
+    pub training: Option<Training>,
+    /// The format and its version in a few words, such as `Keras 2.15.0 HDF5`.
+    pub format: String,
+}
+
+/// Why a model could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The operating system would not let us.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is damaged, or not of this format.
+    #[error("{path}: {message}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was there, with the place.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// The file was read, but these layers can't be expressed; all of them, not the first.
+    #[error("{path}: {findings}", path = path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// At least one error, each with its layer.
+        findings: Findings,
+    },
+    /// This kind of file is known, but not read by this version.
+    #[error("{path}: not yet supported: {what}", path = path.display())]
+    NotYetSupported {
+        /// The file.
+        path: PathBuf,
+        /// What kind of file it is.
+        what: String,
+    },
+}
+
+/// A source format.
+pub trait Reader {
+    /// The format's name, such as `keras`.
+    fn name(&self) -> &'static str;
+
+    /// How sure the reader is that `source` is of its format. Looks at the content, reads little, never fails.
+    fn probe(&self, source: &Source) -> Confidence;
+
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// When the file can't be read or its layers can't be expressed.
+    fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError>;
+}

@@ -1,0 +1,219 @@
+//! Where the elements of a tensor are stored, and how they become `f32`.
+
+use super::TensorError;
+use crate::{DType, Endian};
+use memmap2::Mmap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A read that is put off until the bytes are needed: a compressed dataset, say.
+pub trait ReadAt: Send + Sync {
+    /// The number of bytes that [`ReadAt::read`] gives.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All bytes.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    fn read(&self) -> Result<Vec<u8>, TensorError>;
+}
+
+/// The bytes of a tensor.
+#[derive(Clone)]
+pub enum TensorData {
+    /// In memory.
+    Owned(Arc<[u8]>),
+    /// A range of a mapped file.
+    Mapped {
+        /// The file.
+        map: Arc<Mmap>,
+        /// The bytes of the tensor within it.
+        range: Range<usize>,
+    },
+    /// Read when needed, and not kept.
+    Deferred(Arc<dyn ReadAt>),
+}
+
+impl TensorData {
+    /// The bytes `range` of a mapped file.
+    ///
+    /// # Errors
+    /// When the file is shorter than that.
+    pub fn mapped(map: Arc<Mmap>, range: Range<usize>) -> Result<Self, TensorError> {
+        if range.start > range.end || range.end > map.len() {
+            return Err(TensorError::Read(format!(
+                "bytes {}..{} lie outside of the file, which has {}",
+                range.start,
+                range.end,
+                map.len()
+            )));
+        }
+        Ok(Self::Mapped { map, range })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Owned(bytes) => bytes.len(),
+            Self::Mapped { range, .. } => range.len(),
+            Self::Deferred(read) => read.len(),
+        }
+    }
+
+    pub(super) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Owned(a), Self::Owned(b)) => Arc::ptr_eq(a, b),
+            (Self::Mapped { map: a, range: x }, Self::Mapped { map: b, range: y }) => {
+                Arc::ptr_eq(a, b) && x == y
+            }
+            (Self::Deferred(a), Self::Deferred(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for TensorData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Owned(bytes) => write!(f, "Owned({} bytes)", bytes.len()),
+            Self::Mapped { range, .. } => write!(f, "Mapped({range:?})"),
+            Self::Deferred(read) => write!(f, "Deferred({} bytes)", read.len()),
+        }
+    }
+}
+
+/// Bytes with what their elements are.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) dtype: DType,
+    pub(super) endian: Endian,
+    pub(super) data: TensorData,
+}
+
+/// The bytes of a [`Stored`], at hand.
+pub(super) enum Bytes<'a> {
+    Borrowed(&'a [u8]),
+    Read(Vec<u8>),
+}
+
+impl std::ops::Deref for Bytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl Stored {
+    pub(super) fn bytes(&self) -> Result<Bytes<'_>, TensorError> {
+        Ok(match &self.data {
+            TensorData::Owned(bytes) => Bytes::Borrowed(bytes),
+            TensorData::Mapped { map, range } => {
+                Bytes::Borrowed(map.get(range.clone()).ok_or_else(|| {
+                    TensorError::Read(format!("bytes {range:?} lie outside of the mapped file"))
+                })?)
+            }
+            TensorData::Deferred(read) => {
+                let bytes = read.read()?;
+                if bytes.len() != read.len() {
+                    return Err(TensorError::Read(format!(
+                        "expected {} bytes, found {}",
+                        read.len(),
+                        bytes.len()
+                    )));
+                }
+                Bytes::Read(bytes)
+            }
+        })
+    }
+}
+
+/// An element type with its byte order, as a type: what the inner loops are compiled for.
+pub(super) trait Element {
+    /// Bytes of one element.
+    const SIZE: usize;
+    /// The element whose bytes are `bytes[..SIZE]`, rounded to the nearest `f32`.
+    fn decode(bytes: &[u8]) -> f32;
+}
+
+macro_rules! element {
+    ($($name:ident: $size:literal, $bytes:ident => $value:expr;)*) => {
+        $(pub(super) struct $name;
+        impl Element for $name {
+            const SIZE: usize = $size;
+            #[inline(always)]
+            fn decode(source: &[u8]) -> f32 {
+                let mut $bytes = [0u8; $size];
+                $bytes.copy_from_slice(&source[..$size]);
+                $value
+            }
+        })*
+    };
+}
+
+element! {
+    F32Le: 4, b => f32::from_le_bytes(b);
+    F32Be: 4, b => f32::from_be_bytes(b);
+    F64Le: 8, b => f64::from_le_bytes(b) as f32;
+    F64Be: 8, b => f64::from_be_bytes(b) as f32;
+    F16Le: 2, b => half::f16::from_le_bytes(b).to_f32();
+    F16Be: 2, b => half::f16::from_be_bytes(b).to_f32();
+    Bf16Le: 2, b => half::bf16::from_le_bytes(b).to_f32();
+    Bf16Be: 2, b => half::bf16::from_be_bytes(b).to_f32();
+    I8Any: 1, b => i8::from_le_bytes(b) as f32;
+    U8Any: 1, b => b[0] as f32;
+    BoolAny: 1, b => f32::from(u8::from(b[0] != 0));
+    I16Le: 2, b => i16::from_le_bytes(b) as f32;
+    I16Be: 2, b => i16::from_be_bytes(b) as f32;
+    U16Le: 2, b => u16::from_le_bytes(b) as f32;
+    U16Be: 2, b => u16::from_be_bytes(b) as f32;
+    I32Le: 4, b => i32::from_le_bytes(b) as f32;
+    I32Be: 4, b => i32::from_be_bytes(b) as f32;
+    U32Le: 4, b => u32::from_le_bytes(b) as f32;
+    U32Be: 4, b => u32::from_be_bytes(b) as f32;
+    I64Le: 8, b => i64::from_le_bytes(b) as f32;
+    I64Be: 8, b => i64::from_be_bytes(b) as f32;
+    U64Le: 8, b => u64::from_le_bytes(b) as f32;
+    U64Be: 8, b => u64::from_be_bytes(b) as f32;
+}
+
+/// Calls `$run::<E>($($argument),*)` with the [`Element`] of a stored type and byte order.
+macro_rules! with_element {
+    ($stored:expr, $run:ident($($argument:expr),*)) => {{
+        use $crate::tensor::store::*;
+        use $crate::{DType, Endian};
+        match ($stored.dtype, $stored.endian) {
+            (DType::F32, Endian::Little) => $run::<F32Le, _>($($argument),*),
+            (DType::F32, Endian::Big) => $run::<F32Be, _>($($argument),*),
+            (DType::F64, Endian::Little) => $run::<F64Le, _>($($argument),*),
+            (DType::F64, Endian::Big) => $run::<F64Be, _>($($argument),*),
+            (DType::F16, Endian::Little) => $run::<F16Le, _>($($argument),*),
+            (DType::F16, Endian::Big) => $run::<F16Be, _>($($argument),*),
+            (DType::BF16, Endian::Little) => $run::<Bf16Le, _>($($argument),*),
+            (DType::BF16, Endian::Big) => $run::<Bf16Be, _>($($argument),*),
+            (DType::I8, _) => $run::<I8Any, _>($($argument),*),
+            (DType::U8, _) => $run::<U8Any, _>($($argument),*),
+            (DType::Bool, _) => $run::<BoolAny, _>($($argument),*),
+            (DType::I16, Endian::Little) => $run::<I16Le, _>($($argument),*),
+            (DType::I16, Endian::Big) => $run::<I16Be, _>($($argument),*),
+            (DType::U16, Endian::Little) => $run::<U16Le, _>($($argument),*),
+            (DType::U16, Endian::Big) => $run::<U16Be, _>($($argument),*),
+            (DType::I32, Endian::Little) => $run::<I32Le, _>($($argument),*),
+            (DType::I32, Endian::Big) => $run::<I32Be, _>($($argument),*),
+            (DType::U32, Endian::Little) => $run::<U32Le, _>($($argument),*),
+            (DType::U32, Endian::Big) => $run::<U32Be, _>($($argument),*),
+            (DType::I64, Endian::Little) => $run::<I64Le, _>($($argument),*),
+            (DType::I64, Endian::Big) => $run::<I64Be, _>($($argument),*),
+            (DType::U64, Endian::Little) => $run::<U64Le, _>($($argument),*),
+            (DType::U64, Endian::Big) => $run::<U64Be, _>($($argument),*),
+        }
+    }};
+}
+pub(super) use with_element;
