@@ -1,0 +1,154 @@
+package caribou;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.layers.IOutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+/**
+ * Runs archives on stock DeepLearning4j. Reads one JSON request a line from standard input and answers each with one
+ * line that starts with {@link #MARK}, because native code prints on standard output too.
+ *
+ * <p>Request: {@code {"archive": "a.zip", "inputs": ["in0.npy"], "prefix": "out", "fit": true}}. Writes the outputs
+ * to {@code out0.npy}, {@code out1.npy}, … as float32 in C order.
+ */
+public final class Judge {
+    private static final String MARK = "@judge ";
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private Judge() {}
+
+    public static void main(String[] arguments) throws IOException {
+        PrintStream answers = System.out;
+        System.setOut(System.err);
+        BufferedReader requests = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = requests.readLine(); line != null; line = requests.readLine()) {
+            answers.println("\n" + MARK + JSON.writeValueAsString(answer(line)));
+            answers.flush();
+        }
+    }
+
+    private static Map<String, Object> answer(String line) {
+        Map<String, Object> answer = new LinkedHashMap<>();
+        try {
+            JsonNode request = JSON.readTree(line);
+            run(request, answer);
+            answer.put("ok", true);
+        } catch (Throwable thrown) {
+            Throwable cause = thrown;
+            while (cause.getCause() != null && cause.getCause() != cause) {
+                cause = cause.getCause();
+            }
+            answer.put("ok", false);
+            answer.put("error", thrown + (cause == thrown ? "" : "; caused by " + cause));
+            answer.put("at", cause.getStackTrace().length == 0 ? "" : cause.getStackTrace()[0].toString());
+        }
+        return answer;
+    }
+
+    private static void run(JsonNode request, Map<String, Object> answer) throws IOException {
+        File archive = new File(request.get("archive").asText());
+        Model model = restore(archive);
+        answer.put("network", model.getClass().getSimpleName());
+        answer.put("parameters", model.numParams());
+        List<INDArray> inputs = new ArrayList<>();
+        for (JsonNode input : request.get("inputs")) {
+            inputs.add(Nd4j.createFromNpyFile(new File(input.asText())).castTo(DataType.FLOAT).dup('c'));
+        }
+        INDArray[] in = inputs.toArray(new INDArray[0]);
+        INDArray[] before = Arrays.stream(in).map(INDArray::dup).toArray(INDArray[]::new);
+        INDArray[] outputs = output(model, in);
+        List<long[]> shapes = new ArrayList<>();
+        for (int i = 0; i < outputs.length; i++) {
+            outputs[i] = outputs[i].castTo(DataType.FLOAT).dup('c');
+            shapes.add(outputs[i].shape());
+            Nd4j.writeAsNumpy(outputs[i], new File(request.get("prefix").asText() + i + ".npy"));
+        }
+        answer.put("outputs", shapes);
+        answer.put("inputs_unchanged", Arrays.equals(in, before));
+        INDArray[] again = output(model, in);
+        boolean same = true;
+        for (int i = 0; i < outputs.length; i++) {
+            same &= outputs[i].equalsWithEps(again[i].castTo(DataType.FLOAT), 1e-7);
+        }
+        answer.put("repeatable", same);
+        if (request.path("fit").asBoolean(false)) {
+            fit(model, before, outputs, answer);
+        }
+    }
+
+    private static Model restore(File archive) throws IOException {
+        try (ZipInputStream zip = new ZipInputStream(new FileInputStream(archive))) {
+            for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
+                if (entry.getName().equals("configuration.json")) {
+                    boolean graph = JSON.readTree(zip.readAllBytes()).has("vertices");
+                    return graph
+                            ? ModelSerializer.restoreComputationGraph(archive, true)
+                            : ModelSerializer.restoreMultiLayerNetwork(archive, true);
+                }
+            }
+        }
+        throw new IOException("no configuration.json in " + archive);
+    }
+
+    private static INDArray[] output(Model model, INDArray[] inputs) {
+        if (model instanceof MultiLayerNetwork network) {
+            return new INDArray[] {network.output(inputs[0], false)};
+        }
+        return ((ComputationGraph) model).output(false, inputs);
+    }
+
+    /** One step of training towards labels that differ from the outputs: the score is finite and parameters move. */
+    private static void fit(Model model, INDArray[] inputs, INDArray[] outputs, Map<String, Object> answer) {
+        boolean trainable;
+        if (model instanceof MultiLayerNetwork network) {
+            trainable = network.getOutputLayer() instanceof IOutputLayer;
+        } else {
+            ComputationGraph graph = (ComputationGraph) model;
+            trainable = graph.getConfiguration().getNetworkOutputs().stream()
+                    .allMatch(name -> graph.getLayer(name) instanceof IOutputLayer);
+        }
+        answer.put("trainable", trainable);
+        if (!trainable || model.numParams() == 0) {
+            return;
+        }
+        INDArray[] labels = Arrays.stream(outputs).map(Judge::labels).toArray(INDArray[]::new);
+        INDArray before = model.params().dup();
+        if (model instanceof MultiLayerNetwork network) {
+            network.fit(new DataSet(inputs[0], labels[0]));
+        } else {
+            ((ComputationGraph) model).fit(new MultiDataSet(inputs, labels));
+        }
+        answer.put("score", Double.toString(model.score()));
+        answer.put("score_finite", Double.isFinite(model.score()));
+        answer.put("changed", model.params().neq(before).castTo(DataType.LONG).sumNumber().longValue());
+    }
+
+    /** Labels of the shape of the outputs, in [0, 1]: each output moved half-way towards one. */
+    private static INDArray labels(INDArray output) {
+        INDArray bounded = org.nd4j.linalg.ops.transforms.Transforms.sigmoid(output, true);
+        return bounded.add(1).div(2);
+    }
+}
