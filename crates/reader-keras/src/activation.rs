@@ -1,0 +1,105 @@
+//! The activation functions of Keras 2 by name.
+
+use caribou_ir::Op;
+use caribou_ir::op::{Activation, LogSoftmax, Softmax};
+use serde_json::Value;
+
+/// A named function.
+#[derive(Debug, Clone, Copy)]
+enum Function {
+    Pointwise(Activation),
+    /// Over the last axis.
+    Softmax,
+    /// Over the last axis.
+    LogSoftmax,
+}
+
+const FUNCTIONS: &[(&str, Function)] = &[
+    ("linear", Function::Pointwise(Activation::Linear)),
+    ("relu", Function::Pointwise(Activation::Relu)),
+    (
+        "relu6",
+        Function::Pointwise(Activation::BoundedRelu {
+            max: Some(6.0),
+            slope: 0.0,
+            threshold: 0.0,
+        }),
+    ),
+    (
+        "leaky_relu",
+        Function::Pointwise(Activation::LeakyRelu { alpha: 0.2 }),
+    ),
+    ("elu", Function::Pointwise(Activation::Elu { alpha: 1.0 })),
+    ("selu", Function::Pointwise(Activation::Selu)),
+    ("softplus", Function::Pointwise(Activation::Softplus)),
+    ("softsign", Function::Pointwise(Activation::Softsign)),
+    ("tanh", Function::Pointwise(Activation::Tanh)),
+    ("sigmoid", Function::Pointwise(Activation::Sigmoid)),
+    (
+        "hard_sigmoid",
+        Function::Pointwise(Activation::HardSigmoid {
+            slope: 0.2,
+            offset: 0.5,
+        }),
+    ),
+    ("exponential", Function::Pointwise(Activation::Exponential)),
+    ("swish", Function::Pointwise(Activation::Swish)),
+    ("silu", Function::Pointwise(Activation::Swish)),
+    ("gelu", Function::Pointwise(Activation::Gelu)),
+    ("mish", Function::Pointwise(Activation::Mish)),
+    ("softmax", Function::Softmax),
+    ("log_softmax", Function::LogSoftmax),
+];
+
+/// The name of a function as a configuration gives it: a string, or a serialised object.
+fn name(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(name) => Some(name),
+        Value::Object(object) => match object.get("class_name")?.as_str()? {
+            "function" => object.get("config")?.as_str(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The operator of the function `value` on an array of `rank` axes; `None` for the identity.
+///
+/// # Errors
+/// The name, when there is no such function.
+pub(crate) fn operator(value: Option<&Value>, rank: usize) -> Result<Option<Op>, String> {
+    let Some(value) = value else { return Ok(None) };
+    let axis = rank.saturating_sub(1);
+    match lookup(value)? {
+        Function::Pointwise(Activation::Linear) => Ok(None),
+        Function::Pointwise(function) => Ok(Some(function.into())),
+        Function::Softmax => Ok(Some(Softmax { axis }.into())),
+        Function::LogSoftmax => Ok(Some(LogSoftmax { axis }.into())),
+    }
+}
+
+/// The function `value` inside of a recurrent cell, which is applied to single numbers.
+///
+/// # Errors
+/// The name, when there is no such function, or it is not one of single numbers.
+pub(crate) fn pointwise(value: Option<&Value>, default: Activation) -> Result<Activation, String> {
+    let Some(value) = value else { return Ok(default) };
+    match lookup(value)? {
+        Function::Pointwise(function) => Ok(function),
+        Function::Softmax | Function::LogSoftmax => Err(format!("activation {value} inside of a cell")),
+    }
+}
+
+fn lookup(value: &Value) -> Result<Function, String> {
+    let name = name(value).ok_or_else(|| {
+        format!(
+            "activation {}",
+            value.to_string().chars().take(60).collect::<String>()
+        )
+    })?;
+    FUNCTIONS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|&(_, function)| function)
+        .ok_or_else(|| format!("activation {name}"))
+}

@@ -1,0 +1,82 @@
+//! Activation layers.
+
+use super::{CONFIG, Call, Outputs, config};
+use caribou_ir::op::{Activation, PRelu, Softmax};
+
+/// A function by name.
+pub(super) fn activation(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let y = call.activated(x)?;
+    if y == x {
+        return Ok(vec![call.apply(caribou_ir::op::Identity, &[x])?]);
+    }
+    Ok(vec![y])
+}
+
+/// `x >= threshold ? min(x, max_value) : negative_slope * (x - threshold)`.
+pub(super) fn relu(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let max = match call.config.get("max_value") {
+        None => None,
+        Some(_) => Some(config!(call, number_or("max_value", 0.0))),
+    };
+    let slope = config!(call, number_or("negative_slope", 0.0));
+    let threshold = config!(call, number_or("threshold", 0.0));
+    let function = match (max, slope == 0.0, threshold == 0.0) {
+        (None, true, true) => Activation::Relu,
+        _ => Activation::BoundedRelu {
+            max,
+            slope,
+            threshold,
+        },
+    };
+    Ok(vec![call.apply(function, &[x])?])
+}
+
+/// `x > 0 ? x : alpha * x`.
+pub(super) fn leaky_relu(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let alpha = config!(call, number_or("alpha", 0.3));
+    Ok(vec![call.apply(Activation::LeakyRelu { alpha }, &[x])?])
+}
+
+/// `x > 0 ? x : alpha * (exp(x) - 1)`.
+pub(super) fn elu(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let alpha = config!(call, number_or("alpha", 1.0));
+    Ok(vec![call.apply(Activation::Elu { alpha }, &[x])?])
+}
+
+/// `x > theta ? x : 0`.
+pub(super) fn thresholded_relu(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let theta = config!(call, number_or("theta", 1.0));
+    Ok(vec![call.apply(Activation::ThresholdedRelu { theta }, &[x])?])
+}
+
+/// Softmax along one axis.
+pub(super) fn softmax(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let [axis] = config!(call, axes_or("axis", &[-1]))[..] else {
+        return Err(call.refuse(CONFIG, "a softmax over several axes is not supported"));
+    };
+    let axis = call.axis(axis, call.rank(x))?;
+    Ok(vec![call.apply(Softmax { axis }, &[x])?])
+}
+
+/// Learned slopes, of size one on the shared axes.
+pub(super) fn prelu(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let rank = call.rank(x);
+    let mut shared = vec![false; rank];
+    for axis in config!(call, axes_or("shared_axes", &[])) {
+        shared[call.axis(axis, rank)?] = true;
+    }
+    let shape: Vec<usize> = (1..rank)
+        .map(|axis| if shared[axis] { Ok(1) } else { call.size(x, axis) })
+        .collect::<Result<_, _>>()?;
+    let op = PRelu {
+        slope: call.weight("alpha", &shape)?,
+    };
+    Ok(vec![call.apply(op, &[x])?])
+}

@@ -1,0 +1,341 @@
+//! The layers of Keras: one row a class, one function a row.
+//!
+//! A function gets a [`Call`]: the layer's configuration, its weights and the values it is called with, in the axis
+//! order of Keras. It adds operators to the graph and gives the layer's outputs, again in Keras' order.
+
+mod activation;
+mod conv;
+mod core;
+mod merge;
+mod noise;
+mod norm;
+mod pool;
+mod recurrent;
+mod reshape;
+mod spatial;
+mod wrapper;
+
+use crate::config::{Attributes, ConfigError, Layer};
+use crate::weights::Weights;
+use caribou_ir::op::{Op, Transpose};
+use caribou_ir::{Code, Finding, Findings, Graph, Origin, Shape, ShapeError, Tensor, ValueId};
+
+/// A key of a configuration that is missing or wrong.
+const CONFIG: Code = Code("K0201");
+/// A layer that does not fit its inputs.
+const MISFIT: Code = Code("K0202");
+/// A weight that is missing or of the wrong shape.
+pub(crate) const WEIGHT: Code = Code("K0203");
+/// An option of a layer that is known but has no meaning here.
+const OPTION: Code = Code("K0204");
+/// Something of the layer that matters in training only and was not carried over.
+const TRAINING: Code = Code("K0205");
+
+/// What a layer function gives: the layer's outputs, or why there are none.
+pub(crate) type Outputs = Result<Vec<ValueId>, Box<Finding>>;
+
+/// What a layer does with the mask of its input (Keras 2's `supports_masking` and `compute_mask`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MaskRule {
+    /// Its output has none.
+    Stops,
+    /// Its output has the same, and its values do not depend on it.
+    Passes,
+    /// Its values depend on it.
+    Reads,
+}
+
+/// Whether a class is read.
+#[derive(Clone, Copy)]
+pub(crate) enum Support {
+    /// By this function.
+    Read(fn(&mut Call<'_>) -> Outputs),
+    /// Known, and refused for this reason.
+    Refused(&'static str),
+}
+
+/// One class.
+pub(crate) struct Row {
+    class: &'static str,
+    pub(crate) support: Support,
+    pub(crate) mask: MaskRule,
+    weights: bool,
+}
+
+const fn row(class: &'static str, read: fn(&mut Call<'_>) -> Outputs, mask: MaskRule) -> Row {
+    Row {
+        class,
+        support: Support::Read(read),
+        mask,
+        weights: false,
+    }
+}
+
+const fn weighted(class: &'static str, read: fn(&mut Call<'_>) -> Outputs, mask: MaskRule) -> Row {
+    Row {
+        class,
+        support: Support::Read(read),
+        mask,
+        weights: true,
+    }
+}
+
+const fn refused(class: &'static str, why: &'static str) -> Row {
+    Row {
+        class,
+        support: Support::Refused(why),
+        mask: MaskRule::Reads,
+        weights: false,
+    }
+}
+
+use MaskRule::{Passes, Reads, Stops};
+
+/// All classes, by family.
+const TABLE: &[Row] = &[
+    weighted("Dense", core::dense, Passes),
+    weighted("Embedding", core::embedding, Stops),
+    row("Masking", core::masking, Passes),
+    row("Activation", activation::activation, Passes),
+    row("ReLU", activation::relu, Passes),
+    row("LeakyReLU", activation::leaky_relu, Passes),
+    row("ELU", activation::elu, Passes),
+    row("ThresholdedReLU", activation::thresholded_relu, Passes),
+    row("Softmax", activation::softmax, Reads),
+    weighted("PReLU", activation::prelu, Passes),
+    weighted("Conv1D", conv::conv, Stops),
+    weighted("Conv2D", conv::conv, Stops),
+    weighted("Conv3D", conv::conv, Stops),
+    weighted("Convolution1D", conv::conv, Stops),
+    weighted("Convolution2D", conv::conv, Stops),
+    weighted("Convolution3D", conv::conv, Stops),
+    weighted("DepthwiseConv1D", conv::depthwise, Stops),
+    weighted("DepthwiseConv2D", conv::depthwise, Stops),
+    weighted("SeparableConv1D", conv::separable, Stops),
+    weighted("SeparableConv2D", conv::separable, Stops),
+    weighted("Conv1DTranspose", conv::transpose, Stops),
+    weighted("Conv2DTranspose", conv::transpose, Stops),
+    weighted("Conv3DTranspose", conv::transpose, Stops),
+    weighted("Deconvolution2D", conv::transpose, Stops),
+    row("MaxPooling1D", pool::pool, Stops),
+    row("MaxPooling2D", pool::pool, Stops),
+    row("MaxPooling3D", pool::pool, Stops),
+    row("AveragePooling1D", pool::pool, Stops),
+    row("AveragePooling2D", pool::pool, Stops),
+    row("AveragePooling3D", pool::pool, Stops),
+    row("GlobalMaxPooling1D", pool::global, Stops),
+    row("GlobalMaxPooling2D", pool::global, Stops),
+    row("GlobalMaxPooling3D", pool::global, Stops),
+    row("GlobalAveragePooling1D", pool::global, Reads),
+    row("GlobalAveragePooling2D", pool::global, Stops),
+    row("GlobalAveragePooling3D", pool::global, Stops),
+    weighted("BatchNormalization", norm::batch, Passes),
+    weighted("LayerNormalization", norm::layer, Passes),
+    row("Dropout", noise::dropout, Passes),
+    row("SpatialDropout1D", noise::spatial_dropout, Passes),
+    row("SpatialDropout2D", noise::spatial_dropout, Passes),
+    row("SpatialDropout3D", noise::spatial_dropout, Passes),
+    row("AlphaDropout", noise::alpha_dropout, Passes),
+    row("GaussianDropout", noise::gaussian_dropout, Passes),
+    row("GaussianNoise", noise::gaussian_noise, Passes),
+    row("ActivityRegularization", noise::other, Passes),
+    row("Flatten", reshape::flatten, Stops),
+    row("Reshape", reshape::reshape, Stops),
+    row("Permute", reshape::permute, Stops),
+    row("RepeatVector", reshape::repeat_vector, Stops),
+    row("ZeroPadding1D", spatial::zero_padding, Stops),
+    row("ZeroPadding2D", spatial::zero_padding, Stops),
+    row("ZeroPadding3D", spatial::zero_padding, Stops),
+    row("Cropping1D", spatial::cropping, Stops),
+    row("Cropping2D", spatial::cropping, Stops),
+    row("Cropping3D", spatial::cropping, Stops),
+    row("UpSampling1D", spatial::upsampling, Stops),
+    row("UpSampling2D", spatial::upsampling, Stops),
+    row("UpSampling3D", spatial::upsampling, Stops),
+    row("Add", merge::add, Passes),
+    row("Subtract", merge::subtract, Passes),
+    row("Multiply", merge::multiply, Passes),
+    row("Average", merge::average, Passes),
+    row("Maximum", merge::maximum, Passes),
+    row("Minimum", merge::minimum, Passes),
+    row("Concatenate", merge::concatenate, Passes),
+    weighted("LSTM", recurrent::recurrent, Reads),
+    weighted("SimpleRNN", recurrent::recurrent, Reads),
+    weighted("GRU", recurrent::recurrent, Reads),
+    weighted("Bidirectional", wrapper::bidirectional, Reads),
+    weighted("TimeDistributed", wrapper::time_distributed, Reads),
+    refused("Lambda", "a Lambda holds Python code, which is never executed"),
+    refused("ConvLSTM1D", "convolutional recurrent layers have no counterpart"),
+    refused("ConvLSTM2D", "convolutional recurrent layers have no counterpart"),
+    refused("ConvLSTM3D", "convolutional recurrent layers have no counterpart"),
+];
+
+/// The row of a class.
+pub(crate) fn find(class: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.class == class)
+}
+
+/// Whether layers of this class have weights.
+pub(crate) fn has_weights(class: &str) -> bool {
+    find(class).is_some_and(|row| row.weights)
+}
+
+/// One call of a layer, with all that its function needs.
+pub(crate) struct Call<'a> {
+    pub(crate) graph: &'a mut Graph,
+    pub(crate) findings: &'a mut Findings,
+    pub(crate) layer: &'a Layer,
+    pub(crate) config: &'a Attributes,
+    pub(crate) inputs: &'a [ValueId],
+    pub(crate) weights: &'a Weights,
+    /// The names by which the layer's weights are told from others, outermost first.
+    pub(crate) scopes: Vec<&'a str>,
+    pub(crate) origin: Origin,
+}
+
+impl Call<'_> {
+    /// The class of the layer without its number of axes, and that number: `("Conv", 2)` of `Conv2D`.
+    fn spatial_axes(&self) -> usize {
+        let digit = self.layer.class.chars().rev().find(char::is_ascii_digit);
+        digit
+            .and_then(|digit| digit.to_digit(10))
+            .map_or(2, |digit| digit as usize)
+    }
+
+    /// The only value the layer is called with.
+    fn input(&self) -> Result<ValueId, Box<Finding>> {
+        match self.inputs {
+            [input] => Ok(*input),
+            _ => Err(self.refuse(MISFIT, format!("expected one input, found {}", self.inputs.len()))),
+        }
+    }
+
+    fn shape(&self, value: ValueId) -> Shape {
+        self.graph.shape(value).clone()
+    }
+
+    fn rank(&self, value: ValueId) -> usize {
+        self.graph.shape(value).rank()
+    }
+
+    /// The known size of an axis.
+    fn size(&self, value: ValueId, axis: usize) -> Result<usize, Box<Finding>> {
+        let shape = self.graph.shape(value);
+        shape
+            .size(axis)
+            .ok_or_else(|| self.refuse(MISFIT, format!("axis {axis} of its input {shape} must be known")))
+    }
+
+    /// Adds an operator that makes one value.
+    fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Box<Finding>> {
+        self.graph
+            .apply(op, inputs, &self.origin)
+            .map_err(|error: ShapeError| self.refuse(MISFIT, error.to_string()))
+    }
+
+    /// The axes of `value` in another order; nothing is added for the order they are in.
+    fn permuted(&mut self, value: ValueId, permutation: Vec<usize>) -> Result<ValueId, Box<Finding>> {
+        if permutation.iter().enumerate().all(|(i, &axis)| i == axis) {
+            return Ok(value);
+        }
+        self.apply(Transpose { permutation }, &[value])
+    }
+
+    /// Whether the layer reads channels-first arrays.
+    fn channels_first(&self) -> Result<bool, Box<Finding>> {
+        match self
+            .config
+            .text_or("data_format", "channels_last")
+            .map_err(|error| self.misconfigured(error))?
+        {
+            "channels_first" => Ok(true),
+            "channels_last" | "default" => Ok(false),
+            other => Err(self.refuse(
+                CONFIG,
+                format!("data_format: expected channels_first or channels_last, found {other}"),
+            )),
+        }
+    }
+
+    /// `value` brought to `[N, C, D…]`.
+    fn to_channels_first(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
+        if self.channels_first()? || self.rank(value) < 3 {
+            return Ok(value);
+        }
+        let rank = self.rank(value);
+        self.permuted(value, Transpose::channels_first(rank).permutation)
+    }
+
+    /// `[N, C, D…]` brought back to the order that the layer gives.
+    fn from_channels_first(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
+        if self.channels_first()? || self.rank(value) < 3 {
+            return Ok(value);
+        }
+        let rank = self.rank(value);
+        self.permuted(value, Transpose::channels_last(rank).permutation)
+    }
+
+    /// The function that the configuration names under `activation`, applied to `value`.
+    fn activated(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
+        let rank = self.rank(value);
+        let op = crate::activation::operator(self.config.get("activation"), rank)
+            .map_err(|what| self.refuse(OPTION, format!("{what} is not supported")))?;
+        match op {
+            Some(op) => self.apply(op, &[value]),
+            None => Ok(value),
+        }
+    }
+
+    /// A weight of the layer, which must have the shape `expected`.
+    fn weight(&self, variable: &str, expected: &[usize]) -> Result<Tensor, Box<Finding>> {
+        self.weights
+            .find(&self.scopes, variable, expected)
+            .map_err(|error| self.refuse(WEIGHT, error.to_string()))
+    }
+
+    /// The bias, unless `use_bias` is off.
+    fn bias(&self, units: usize) -> Result<Option<Tensor>, Box<Finding>> {
+        if self
+            .config
+            .flag_or("use_bias", true)
+            .map_err(|error| self.misconfigured(error))?
+        {
+            return self.weight("bias", &[units]).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn refuse(&self, code: Code, message: impl Into<String>) -> Box<Finding> {
+        Box::new(Finding::error(code, &self.origin, message))
+    }
+
+    fn misconfigured(&self, error: ConfigError) -> Box<Finding> {
+        self.refuse(CONFIG, error.to_string())
+    }
+
+    /// Something that matters in training only and gets lost.
+    fn lost_in_training(&mut self, message: impl Into<String>) {
+        self.findings
+            .push(Finding::warning(TRAINING, &self.origin, message));
+    }
+
+    /// An axis as Keras counts it, negative from the end.
+    fn axis(&self, axis: i64, rank: usize) -> Result<usize, Box<Finding>> {
+        let wrapped = if axis < 0 { axis + rank as i64 } else { axis };
+        match usize::try_from(wrapped) {
+            Ok(axis) if axis < rank => Ok(axis),
+            _ => Err(self.refuse(
+                CONFIG,
+                format!("axis {axis} is none of the {rank} axes of its input"),
+            )),
+        }
+    }
+}
+
+/// Reads keys of a configuration: `config!(call, size("units"))`.
+macro_rules! config {
+    ($call:expr, $method:ident($($argument:expr),*)) => {
+        $call.config.$method($($argument),*).map_err(|error| $call.misconfigured(error))?
+    };
+}
+use config;

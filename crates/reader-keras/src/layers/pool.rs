@@ -1,0 +1,53 @@
+//! Pooling.
+
+use super::{CONFIG, Call, Outputs, config};
+use caribou_ir::op::{AverageDivisor, Padding, Pool, PoolKind, Reduce, ReduceKind, Rounding};
+
+/// MaxPooling and AveragePooling of one to three axes. Averages count the cells of the input only.
+pub(super) fn pool(call: &mut Call<'_>) -> Outputs {
+    let axes = call.spatial_axes();
+    let x = call.input()?;
+    let kernel = config!(call, sizes("pool_size", axes));
+    let strides = match call.config.get("strides") {
+        None => kernel.clone(),
+        Some(_) => config!(call, sizes("strides", axes)),
+    };
+    let padding = match config!(call, text_or("padding", "valid")) {
+        "valid" => Padding::none(axes),
+        "same" => Padding::Same,
+        other => return Err(call.refuse(CONFIG, format!("padding: expected valid or same, found {other}"))),
+    };
+    let kind = match call.layer.class.starts_with("Max") {
+        true => PoolKind::Max,
+        false => PoolKind::Average(AverageDivisor::InputCells),
+    };
+    let op = Pool {
+        kind,
+        kernel,
+        strides,
+        dilations: vec![1; axes],
+        padding,
+        rounding: Rounding::Floor,
+    };
+    let x = call.to_channels_first(x)?;
+    let y = call.apply(op, &[x])?;
+    Ok(vec![call.from_channels_first(y)?])
+}
+
+/// GlobalMaxPooling and GlobalAveragePooling.
+pub(super) fn global(call: &mut Call<'_>) -> Outputs {
+    let axes = call.spatial_axes();
+    let x = call.input()?;
+    let first = if call.channels_first()? { 2 } else { 1 };
+    let kind = if call.layer.class.starts_with("GlobalMax") {
+        ReduceKind::Max
+    } else {
+        ReduceKind::Mean
+    };
+    let op = Reduce {
+        kind,
+        axes: (first..first + axes).collect(),
+        keep_dims: config!(call, flag_or("keepdims", false)),
+    };
+    Ok(vec![call.apply(op, &[x])?])
+}
