@@ -99,7 +99,11 @@ pub enum Activation {
 
 impl Activation {
     /// Plain ReLU.
-    pub const RELU: Self = Self::ReLU { max: None, threshold: None, negative_slope: None };
+    pub const RELU: Self = Self::ReLU {
+        max: None,
+        threshold: None,
+        negative_slope: None,
+    };
 }
 
 fn hundredth() -> f64 {

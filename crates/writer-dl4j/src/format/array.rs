@@ -34,7 +34,10 @@ impl ArrayType {
 
     /// Bytes of one element.
     pub fn size(self) -> usize {
-        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or(0, |(.., size)| *size)
+        Self::ALL
+            .iter()
+            .find(|(kind, ..)| *kind == self)
+            .map_or(0, |(.., size)| *size)
     }
 }
 
@@ -95,7 +98,10 @@ struct Cursor<'b> {
 impl<'b> Cursor<'b> {
     fn take(&mut self, n: usize, expected: &'static str) -> Result<&'b [u8], ArrayError> {
         let end = self.at.checked_add(n).filter(|&end| end <= self.bytes.len());
-        let end = end.ok_or(ArrayError::Truncated { at: self.at, expected })?;
+        let end = end.ok_or(ArrayError::Truncated {
+            at: self.at,
+            expected,
+        })?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
         Ok(taken)
@@ -104,14 +110,19 @@ impl<'b> Cursor<'b> {
     fn number(&mut self, n: usize, expected: &'static str) -> Result<i64, ArrayError> {
         let bytes = self.take(n, expected)?;
         let sign = if bytes[0] & 0x80 != 0 { -1i64 } else { 0 };
-        Ok(bytes.iter().fold(sign, |value, &byte| (value << 8) | i64::from(byte)))
+        Ok(bytes
+            .iter()
+            .fold(sign, |value, &byte| (value << 8) | i64::from(byte)))
     }
 
     fn text(&mut self, expected: &'static str) -> Result<&'b str, ArrayError> {
         let at = self.at;
         let length = self.number(2, expected)? as usize & 0xffff;
-        std::str::from_utf8(self.take(length, expected)?)
-            .map_err(|_| ArrayError::Unexpected { at, expected, found: "bytes that are no text".into() })
+        std::str::from_utf8(self.take(length, expected)?).map_err(|_| ArrayError::Unexpected {
+            at,
+            expected,
+            found: "bytes that are no text".into(),
+        })
     }
 
     /// Length and element type of a buffer. Buffers of old versions have lengths of 32 bits.
@@ -122,13 +133,20 @@ impl<'b> Cursor<'b> {
             "DIRECT" | "HEAP" | "JAVACPP" => 4,
             other => {
                 let found = other.to_owned();
-                return Err(ArrayError::Unexpected { at, expected: "an allocation mode", found });
+                return Err(ArrayError::Unexpected {
+                    at,
+                    expected: "an allocation mode",
+                    found,
+                });
             }
         };
         let at = self.at;
         let length = self.number(width, "a length")?;
-        let length = usize::try_from(length)
-            .map_err(|_| ArrayError::Unexpected { at, expected: "a length", found: length.to_string() })?;
+        let length = usize::try_from(length).map_err(|_| ArrayError::Unexpected {
+            at,
+            expected: "a length",
+            found: length.to_string(),
+        })?;
         Ok((length, self.text("an element type")?))
     }
 }
@@ -153,7 +171,11 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, ArrayError> {
     })?;
     let payload = cursor.at;
     cursor.take(elements.checked_mul(size).unwrap_or(usize::MAX), "all elements")?;
-    Ok(Header { dtype, elements, payload })
+    Ok(Header {
+        dtype,
+        elements,
+        payload,
+    })
 }
 
 #[cfg(test)]
@@ -168,7 +190,14 @@ mod tests {
         assert!(read_header(&bytes).is_err(), "the elements are missing");
         bytes.extend([0; 12]);
         let header = read_header(&bytes).unwrap();
-        assert_eq!(header, Header { dtype: ArrayType::Float, elements: 3, payload: 129 });
+        assert_eq!(
+            header,
+            Header {
+                dtype: ArrayType::Float,
+                elements: 3,
+                payload: 129
+            }
+        );
     }
 
     #[test]

@@ -37,7 +37,9 @@ impl Base {
             activation_fn,
             iupdater: Some(updater.clone()),
             idropout: None,
-            weight_init_fn: Some(serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitXavier" })),
+            weight_init_fn: Some(
+                serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitXavier" }),
+            ),
         }
     }
 

@@ -17,7 +17,9 @@ mod vertex;
 pub use activation::Activation;
 pub use layer::*;
 pub use loss::LossFunction;
-pub use network::{ComputationGraphConfiguration, Configuration, MultiLayerConfiguration, NeuralNetConfiguration};
+pub use network::{
+    ComputationGraphConfiguration, Configuration, MultiLayerConfiguration, NeuralNetConfiguration,
+};
 pub use preprocessor::Preprocessor;
 pub use updater::Updater;
 pub use vertex::Vertex;

@@ -92,7 +92,10 @@ fn standard() -> String {
 
 impl MultiLayerConfiguration {
     /// A chain of these layers.
-    pub fn new(confs: Vec<NeuralNetConfiguration>, input_pre_processors: BTreeMap<String, Preprocessor>) -> Self {
+    pub fn new(
+        confs: Vec<NeuralNetConfiguration>,
+        input_pre_processors: BTreeMap<String, Preprocessor>,
+    ) -> Self {
         Self {
             confs,
             input_pre_processors,
@@ -159,7 +162,11 @@ impl ComputationGraphConfiguration {
             map.insert(name.clone(), serde_json::to_value(vertex)?);
             reads.insert(name.clone(), Value::from(from.clone()));
         }
-        let names: Vec<String> = inputs.iter().cloned().chain(vertices.iter().map(|(name, ..)| name.clone())).collect();
+        let names: Vec<String> = inputs
+            .iter()
+            .cloned()
+            .chain(vertices.iter().map(|(name, ..)| name.clone()))
+            .collect();
         Ok(Self {
             network_inputs: inputs,
             network_outputs: outputs,
@@ -178,13 +185,16 @@ impl ComputationGraphConfiguration {
 
     /// The vertex called `name`.
     pub fn vertex(&self, name: &str) -> Option<Vertex> {
-        self.vertices.get(name).and_then(|value| serde_json::from_value(value.clone()).ok())
+        self.vertices
+            .get(name)
+            .and_then(|value| serde_json::from_value(value.clone()).ok())
     }
 
     /// The names that the vertex called `name` reads.
     pub fn reads(&self, name: &str) -> Vec<String> {
         let list = self.vertex_inputs.get(name).and_then(Value::as_array);
-        list.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default()
+        list.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     /// The names of the vertices in the order of execution and of the parameter blocks; `None` when the graph is
@@ -195,21 +205,37 @@ impl ComputationGraphConfiguration {
         if let (Some(numbers), Some(names)) = (&self.topological_order, &self.topological_order_str)
             && numbers.len() == names.len()
         {
-            let order: Vec<String> = names.iter().filter(|name| !inputs.contains(name)).cloned().collect();
-            return order.iter().all(|name| self.vertices.contains_key(name)).then_some(order);
+            let order: Vec<String> = names
+                .iter()
+                .filter(|name| !inputs.contains(name))
+                .cloned()
+                .collect();
+            return order
+                .iter()
+                .all(|name| self.vertices.contains_key(name))
+                .then_some(order);
         }
         let names: Vec<&String> = inputs.iter().copied().chain(self.vertices.keys()).collect();
-        let number: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        let number: HashMap<&str, usize> = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name.as_str(), i))
+            .collect();
         let mut successors = vec![Vec::new(); names.len()];
         let mut waiting = vec![0usize; names.len()];
         for (i, name) in names.iter().enumerate().skip(inputs.len()) {
-            let mut sources: Vec<usize> = self.reads(name).iter().map(|read| number.get(read.as_str()).copied()).collect::<Option<_>>()?;
+            let mut sources: Vec<usize> = self
+                .reads(name)
+                .iter()
+                .map(|read| number.get(read.as_str()).copied())
+                .collect::<Option<_>>()?;
             sources.sort_unstable();
             sources.dedup();
             waiting[i] = sources.len();
             sources.into_iter().for_each(|source| successors[source].push(i));
         }
-        let mut queue: std::collections::VecDeque<usize> = (0..names.len()).filter(|&i| waiting[i] == 0).collect();
+        let mut queue: std::collections::VecDeque<usize> =
+            (0..names.len()).filter(|&i| waiting[i] == 0).collect();
         let mut order = Vec::with_capacity(names.len());
         while let Some(next) = queue.pop_front() {
             order.push(next);
@@ -221,7 +247,13 @@ impl ComputationGraphConfiguration {
             }
         }
         let sound = order.len() == names.len();
-        sound.then(|| order.into_iter().filter(|&i| i >= inputs.len()).map(|i| names[i].clone()).collect())
+        sound.then(|| {
+            order
+                .into_iter()
+                .filter(|&i| i >= inputs.len())
+                .map(|i| names[i].clone())
+                .collect()
+        })
     }
 }
 

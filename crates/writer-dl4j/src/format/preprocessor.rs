@@ -9,19 +9,40 @@ use serde::{Deserialize, Serialize};
 pub enum Preprocessor {
     /// `[N, C, H, W]` to `[N, C H W]` as the data are laid out.
     #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor")]
-    CnnToFeedForward { input_height: usize, input_width: usize, num_channels: usize, #[serde(default = "nchw")] format: String },
+    CnnToFeedForward {
+        input_height: usize,
+        input_width: usize,
+        num_channels: usize,
+        #[serde(default = "nchw")]
+        format: String,
+    },
     /// `[N, C H W]` to `[N, C, H, W]`.
     #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor")]
-    FeedForwardToCnn { input_height: usize, input_width: usize, num_channels: usize },
+    FeedForwardToCnn {
+        input_height: usize,
+        input_width: usize,
+        num_channels: usize,
+    },
     /// `[N, C, T]` to `[T N, C]`, time outermost.
     #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor")]
-    RnnToFeedForward { #[serde(default = "ncw")] rnn_data_format: String },
+    RnnToFeedForward {
+        #[serde(default = "ncw")]
+        rnn_data_format: String,
+    },
     /// The inverse of it.
     #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.FeedForwardToRnnPreProcessor")]
-    FeedForwardToRnn { #[serde(default = "ncw")] rnn_data_format: String },
+    FeedForwardToRnn {
+        #[serde(default = "ncw")]
+        rnn_data_format: String,
+    },
     /// The same elements in C order under another shape; both shapes without the batch.
     #[serde(rename = "org.deeplearning4j.preprocessors.ReshapePreprocessor")]
-    Reshape { input_shape: Vec<usize>, target_shape: Vec<usize>, #[serde(default)] has_mini_batch_dimension: bool },
+    Reshape {
+        input_shape: Vec<usize>,
+        target_shape: Vec<usize>,
+        #[serde(default)]
+        has_mini_batch_dimension: bool,
+    },
     /// Axes in another order, counted from one without the batch.
     #[serde(rename = "org.deeplearning4j.preprocessors.PermutePreprocessor")]
     Permute { permutation_indices: Vec<usize> },

@@ -15,19 +15,43 @@ pub enum Updater {
     Nesterovs { learning_rate: f64, momentum: f64 },
     /// Adam.
     #[serde(rename = "org.nd4j.linalg.learning.config.Adam")]
-    Adam { learning_rate: f64, beta1: f64, beta2: f64, epsilon: f64 },
+    Adam {
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+    },
     /// Adam with the largest second moment.
     #[serde(rename = "org.nd4j.linalg.learning.config.AMSGrad")]
-    AmsGrad { learning_rate: f64, beta1: f64, beta2: f64, epsilon: f64 },
+    AmsGrad {
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+    },
     /// Adam with the infinity norm.
     #[serde(rename = "org.nd4j.linalg.learning.config.AdaMax")]
-    AdaMax { learning_rate: f64, beta1: f64, beta2: f64, epsilon: f64 },
+    AdaMax {
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+    },
     /// Adam with Nesterov momentum.
     #[serde(rename = "org.nd4j.linalg.learning.config.Nadam")]
-    Nadam { learning_rate: f64, beta1: f64, beta2: f64, epsilon: f64 },
+    Nadam {
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+    },
     /// RMSProp.
     #[serde(rename = "org.nd4j.linalg.learning.config.RmsProp")]
-    RmsProp { learning_rate: f64, rms_decay: f64, epsilon: f64 },
+    RmsProp {
+        learning_rate: f64,
+        rms_decay: f64,
+        epsilon: f64,
+    },
     /// AdaGrad.
     #[serde(rename = "org.nd4j.linalg.learning.config.AdaGrad")]
     AdaGrad { learning_rate: f64, epsilon: f64 },

@@ -10,10 +10,19 @@ use serde::{Deserialize, Serialize};
 pub enum Vertex {
     /// A layer, with what happens to its input first.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.LayerVertex")]
-    Layer { layer_conf: Box<NeuralNetConfiguration>, #[serde(default)] output_vertex: bool, #[serde(default)] pre_processor: Option<Preprocessor> },
+    Layer {
+        layer_conf: Box<NeuralNetConfiguration>,
+        #[serde(default)]
+        output_vertex: bool,
+        #[serde(default)]
+        pre_processor: Option<Preprocessor>,
+    },
     /// Values one behind the other on an axis.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.MergeVertex")]
-    Merge { #[serde(default = "first")] merge_axis: usize },
+    Merge {
+        #[serde(default = "first")]
+        merge_axis: usize,
+    },
     /// `Add`, `Subtract`, `Product`, `Average` or `Max` of the elements.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.ElementWiseVertex")]
     ElementWise { op: String },
@@ -22,7 +31,11 @@ pub enum Vertex {
     Subset { from: usize, to: usize },
     /// The same elements under another shape, the batch included.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.ReshapeVertex")]
-    Reshape { new_shape: Vec<i64>, #[serde(default = "c_order")] reshape_order: String },
+    Reshape {
+        new_shape: Vec<i64>,
+        #[serde(default = "c_order")]
+        reshape_order: String,
+    },
     /// `scale_factor * x`.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.ScaleVertex")]
     Scale { scale_factor: f64 },
@@ -31,16 +44,27 @@ pub enum Vertex {
     Shift { shift_factor: f64 },
     /// `x / max(norm, eps)`; the norm over all axes but the batch where `dimension` is null.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.L2NormalizeVertex")]
-    L2Normalize { #[serde(default)] dimension: Option<Vec<usize>>, #[serde(default = "tiny")] eps: f64 },
+    L2Normalize {
+        #[serde(default)]
+        dimension: Option<Vec<usize>>,
+        #[serde(default = "tiny")]
+        eps: f64,
+    },
     /// A preprocessor alone.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.PreprocessorVertex")]
     Preprocessor { pre_processor: Preprocessor },
     /// The last step of `[N, C, T]`.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.rnn.LastTimeStepVertex")]
-    LastTimeStep { #[serde(default)] mask_array_input_name: Option<String> },
+    LastTimeStep {
+        #[serde(default)]
+        mask_array_input_name: Option<String>,
+    },
     /// The steps of `[N, C, T]` in reverse order.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.rnn.ReverseTimeSeriesVertex")]
-    ReverseTimeSeries { #[serde(default)] mask_array_input_name: Option<String> },
+    ReverseTimeSeries {
+        #[serde(default)]
+        mask_array_input_name: Option<String>,
+    },
     /// A class that is not known here.
     #[serde(untagged)]
     Unknown(serde_json::Value),

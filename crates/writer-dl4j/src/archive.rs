@@ -1,0 +1,222 @@
+//! The zip: the configuration, then the parameters block by block.
+
+use crate::Compression;
+use crate::format::array::float_row_header;
+use crate::format::{
+    COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, MultiLayerConfiguration,
+    NO_PARAMETERS, NeuralNetConfiguration, Vertex,
+};
+use crate::lower::{Edge, Kind, Network, Placed};
+use caribou_ir::{
+    Code, Dim, Finding, Findings, Graph, Port, PortReport, Report, Severity, Sink, Tensor, TensorError,
+    WriteError,
+};
+use std::collections::BTreeMap;
+use std::io::Write;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// More parameters than one Java array of bytes can hold.
+const TOO_LARGE: Code = Code("D0201");
+
+/// The largest entry that DL4J reads, in bytes.
+const MAX_ENTRY: usize = i32::MAX as usize;
+
+pub(crate) fn write(
+    graph: &Graph,
+    network: Network,
+    sink: &mut dyn Sink,
+    compression: Compression,
+) -> Result<Report, WriteError> {
+    let parameters: Vec<(String, Tensor)> = network
+        .vertices
+        .iter()
+        .flat_map(|placed| {
+            placed
+                .parameters
+                .iter()
+                .map(|tensor| (placed.name.clone(), tensor.clone()))
+        })
+        .collect();
+    let count: usize = parameters.iter().map(|(_, tensor)| tensor.len()).sum();
+    let header = float_row_header(count);
+    if count
+        .checked_mul(4)
+        .and_then(|bytes| bytes.checked_add(header.len()))
+        .is_none_or(|bytes| bytes > MAX_ENTRY)
+    {
+        let message =
+            format!("{count} parameters: an archive of more than 2^31 - 1 bytes can't be loaded by any DL4J");
+        return Err(WriteError::Refused(Findings::from(Finding::new(
+            Severity::Error,
+            TOO_LARGE,
+            None,
+            message,
+        ))));
+    }
+    let port = |port: &Port, edge: &Edge| {
+        let size = |dim: &Dim| dim.fixed().map_or(-1, |size| size as i64);
+        let shape = graph
+            .shape(port.value)
+            .permuted(&edge.permutation)
+            .dims()
+            .iter()
+            .map(size)
+            .collect();
+        PortReport {
+            name: edge.name.clone(),
+            source_name: port.source_name.clone(),
+            shape,
+            permutation: edge.permutation.clone(),
+        }
+    };
+    let mut report = Report {
+        inputs: graph
+            .inputs()
+            .iter()
+            .zip(&network.inputs)
+            .map(|(p, edge)| port(p, edge))
+            .collect(),
+        outputs: graph
+            .outputs()
+            .iter()
+            .zip(&network.outputs)
+            .map(|(p, edge)| port(p, edge))
+            .collect(),
+        parameters: count as u64,
+        ..Report::default()
+    };
+    let Network {
+        inputs,
+        outputs,
+        vertices,
+        layers,
+        rewrites,
+        findings,
+    } = network;
+    report.layers = layers;
+    report.rewrites = rewrites;
+    report.findings = findings;
+    let configuration = configuration(inputs, outputs, vertices).map_err(json)?;
+    report.target = configuration.class().to_owned();
+
+    let mut zip = ZipWriter::new(sink);
+    // The time of every entry is the format's first day: the same model gives the same bytes.
+    let deflated = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    zip.start_file(CONFIGURATION, deflated).map_err(io)?;
+    zip.write_all(configuration.to_json().map_err(json)?.as_bytes())?;
+    let method = match compression {
+        Compression::Deflate => CompressionMethod::Deflated,
+        Compression::Auto | Compression::Stored => CompressionMethod::Stored,
+    };
+    zip.start_file(
+        COEFFICIENTS,
+        SimpleFileOptions::default().compression_method(method),
+    )
+    .map_err(io)?;
+    if count == 0 {
+        // An empty entry with the marker is the one form that every version takes for "no parameters".
+        zip.start_file(
+            NO_PARAMETERS,
+            SimpleFileOptions::default().compression_method(CompressionMethod::Stored),
+        )
+        .map_err(io)?;
+    } else {
+        zip.write_all(&header)?;
+        stream(&parameters, &mut zip)?;
+    }
+    zip.finish().map_err(io)?.flush()?;
+    Ok(report)
+}
+
+/// All parameters, as big-endian numbers.
+fn stream(parameters: &[(String, Tensor)], sink: &mut impl Write) -> Result<(), WriteError> {
+    enum Failure {
+        Tensor(TensorError),
+        Io(std::io::Error),
+    }
+    impl From<TensorError> for Failure {
+        fn from(error: TensorError) -> Self {
+            Self::Tensor(error)
+        }
+    }
+    let mut bytes = Vec::new();
+    for (layer, tensor) in parameters {
+        let result = tensor.stream(|block| {
+            bytes.clear();
+            bytes.extend(block.iter().flat_map(|value| value.to_be_bytes()));
+            sink.write_all(&bytes).map_err(Failure::Io)
+        });
+        result.map_err(|failure| match failure {
+            Failure::Tensor(source) => WriteError::Tensor {
+                layer: layer.clone(),
+                source,
+            },
+            Failure::Io(error) => WriteError::Io(error),
+        })?;
+    }
+    Ok(())
+}
+
+/// A chain of layers where the network is one, else a graph.
+fn configuration(
+    inputs: Vec<Edge>,
+    outputs: Vec<Edge>,
+    vertices: Vec<Placed>,
+) -> Result<Configuration, serde_json::Error> {
+    if let Some(chain) = chain(&inputs, &outputs, &vertices) {
+        return Ok(Configuration::MultiLayer(Box::new(chain)));
+    }
+    let vertices: Vec<(String, Vertex, Vec<String>)> = vertices
+        .into_iter()
+        .map(|placed| {
+            let vertex = match placed.kind {
+                Kind::Vertex(vertex) => vertex,
+                Kind::Layer { layer, preprocessor } => Vertex::Layer {
+                    layer_conf: Box::new(NeuralNetConfiguration::new(layer)),
+                    output_vertex: outputs.iter().any(|edge| edge.name == placed.name),
+                    pre_processor: preprocessor,
+                },
+            };
+            (placed.name, vertex, placed.inputs)
+        })
+        .collect();
+    let names = |edges: Vec<Edge>| edges.into_iter().map(|edge| edge.name).collect();
+    Ok(Configuration::Graph(Box::new(
+        ComputationGraphConfiguration::new(names(inputs), names(outputs), &vertices)?,
+    )))
+}
+
+fn chain(inputs: &[Edge], outputs: &[Edge], vertices: &[Placed]) -> Option<MultiLayerConfiguration> {
+    let ([input], [output]) = (inputs, outputs) else {
+        return None;
+    };
+    let mut before = &input.name;
+    let mut layers = Vec::with_capacity(vertices.len());
+    let mut preprocessors = BTreeMap::new();
+    for (i, placed) in vertices.iter().enumerate() {
+        let Kind::Layer { layer, preprocessor } = &placed.kind else {
+            return None;
+        };
+        if placed.inputs != [before.clone()] {
+            return None;
+        }
+        before = &placed.name;
+        layers.push(NeuralNetConfiguration::new(layer.clone()));
+        preprocessors.extend(
+            preprocessor
+                .clone()
+                .map(|preprocessor| (i.to_string(), preprocessor)),
+        );
+    }
+    (before == &output.name && !layers.is_empty())
+        .then(|| MultiLayerConfiguration::new(layers, preprocessors))
+}
+
+fn io(error: zip::result::ZipError) -> WriteError {
+    WriteError::Io(std::io::Error::other(error))
+}
+
+fn json(error: serde_json::Error) -> WriteError {
+    WriteError::Io(std::io::Error::other(error))
+}

@@ -1,0 +1,280 @@
+//! The ends of the network: output and loss layers, so that training can go on.
+
+use super::{Edge, Kind, Lowering, Placed, identity, inverse};
+use crate::format::{
+    self, Activation as Class, Cnn3DLossLayer, CnnLossLayer, Layer, LossFunction, LossLayer, OutputLayer,
+    RnnLossLayer, RnnOutputLayer, Updater,
+};
+use caribou_ir::{LossKind, Origin, Port, Training, UpdaterKind};
+
+/// The optimiser of the layers: the source's, else plain gradient descent.
+pub(super) fn updater(training: Option<&Training>) -> Updater {
+    let Some(updater) = training.and_then(|training| training.updater) else {
+        return Updater::Sgd { learning_rate: 1e-3 };
+    };
+    let learning_rate = updater.learning_rate;
+    match updater.kind {
+        UpdaterKind::Sgd => Updater::Sgd { learning_rate },
+        UpdaterKind::Nesterovs { momentum } => Updater::Nesterovs {
+            learning_rate,
+            momentum,
+        },
+        UpdaterKind::Adam {
+            beta1,
+            beta2,
+            epsilon,
+        } => Updater::Adam {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+        },
+        UpdaterKind::AmsGrad {
+            beta1,
+            beta2,
+            epsilon,
+        } => Updater::AmsGrad {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+        },
+        UpdaterKind::AdaMax {
+            beta1,
+            beta2,
+            epsilon,
+        } => Updater::AdaMax {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+        },
+        UpdaterKind::Nadam {
+            beta1,
+            beta2,
+            epsilon,
+        } => Updater::Nadam {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+        },
+        UpdaterKind::RmsProp { decay, epsilon } => Updater::RmsProp {
+            learning_rate,
+            rms_decay: decay,
+            epsilon,
+        },
+        UpdaterKind::AdaGrad { epsilon } => Updater::AdaGrad {
+            learning_rate,
+            epsilon,
+        },
+        UpdaterKind::AdaDelta { rho, epsilon } => Updater::AdaDelta { rho, epsilon },
+    }
+}
+
+fn loss(kind: LossKind) -> LossFunction {
+    match kind {
+        LossKind::MeanSquaredError => LossFunction::Mse,
+        LossKind::MeanAbsoluteError => LossFunction::Mae,
+        LossKind::MeanAbsolutePercentageError => LossFunction::Mape,
+        LossKind::MeanSquaredLogarithmicError => LossFunction::Msle,
+        LossKind::BinaryCrossEntropy => LossFunction::BinaryXent { clip_eps: 1e-5 },
+        LossKind::CategoricalCrossEntropy => LossFunction::Mcxent {
+            softmax_clip_eps: 1e-10,
+        },
+        LossKind::SparseCategoricalCrossEntropy => LossFunction::SparseMcxent {
+            softmax_clip_eps: 1e-10,
+        },
+        LossKind::Hinge => LossFunction::Hinge,
+        LossKind::SquaredHinge => LossFunction::SquaredHinge,
+        LossKind::KullbackLeiblerDivergence => LossFunction::Kld,
+        LossKind::Poisson => LossFunction::Poisson,
+        LossKind::CosineSimilarity => LossFunction::CosineProximity,
+    }
+}
+
+/// The loss that goes with a function, where the source names none.
+fn usual_loss(activation: &Class) -> LossFunction {
+    match activation {
+        Class::Softmax => loss(LossKind::CategoricalCrossEntropy),
+        Class::Sigmoid => loss(LossKind::BinaryCrossEntropy),
+        _ => LossFunction::Mse,
+    }
+}
+
+impl Lowering<'_> {
+    /// The outputs of the network, each at a vertex that nothing else reads.
+    pub(super) fn outputs(&mut self) -> Vec<Edge> {
+        let ports: Vec<Port> = self.graph.outputs().to_vec();
+        let mut edges = Vec::with_capacity(ports.len());
+        for (i, port) in ports.iter().enumerate() {
+            if !self.places.contains_key(&port.value) {
+                continue;
+            }
+            let origin = Origin::new(port.name.as_str(), "output");
+            match self.output(i, port, &origin) {
+                Ok(edge) => edges.push(edge),
+                Err(finding) => self.findings.push(*finding),
+            }
+        }
+        edges
+    }
+
+    fn output(&mut self, position: usize, port: &Port, origin: &Origin) -> super::Lowered<Edge> {
+        let rank = self.rank(port.value);
+        let permutation = self.port_permutation(port.layout, rank);
+        let order = inverse(&permutation);
+        let given = self
+            .training
+            .and_then(|training| training.losses.iter().find(|loss| loss.output == position));
+        let given = given.map(|given| loss(given.kind));
+        let place = self.forwards(port.value, origin)?;
+        // The vertex is this output's own when nothing else reads the value.
+        let own = self.uses[port.value.index()] == 1 && !self.shared.contains(&place.vertex);
+        if own && let Some(name) = self.output_layer(&place.vertex, rank, &order, given.clone()) {
+            return Ok(Edge { name, permutation });
+        }
+        let vertex = self.array(port.value, &order, origin)?;
+        let name = match self.loss_layer(&vertex, rank, &order, given, origin) {
+            Some(name) => name,
+            None => self.copy(&vertex, origin),
+        };
+        Ok(Edge { name, permutation })
+    }
+
+    /// Turns the dense layer that ends the network into an output layer. `None` when it is none.
+    fn output_layer(
+        &mut self,
+        vertex: &str,
+        rank: usize,
+        order: &[usize],
+        given: Option<LossFunction>,
+    ) -> Option<String> {
+        let placed: &mut Placed = self.find(vertex)?;
+        let Kind::Layer { layer, .. } = &mut placed.kind else {
+            return None;
+        };
+        match layer.clone() {
+            Layer::DenseLayer(dense) if rank == 2 => {
+                let loss_fn = given.unwrap_or_else(|| usual_loss(&dense.base.activation_fn));
+                let format::DenseLayer {
+                    base,
+                    nin,
+                    nout,
+                    has_bias,
+                    ..
+                } = dense;
+                *layer = OutputLayer {
+                    base,
+                    nin,
+                    nout,
+                    has_bias,
+                    loss_fn,
+                }
+                .into();
+                Some(placed.name.clone())
+            }
+            Layer::TimeDistributed(wrapper) if rank == 3 => {
+                let Layer::DenseLayer(dense) = *wrapper.underlying else {
+                    return None;
+                };
+                let loss_fn = given.unwrap_or_else(|| usual_loss(&dense.base.activation_fn));
+                let format::DenseLayer {
+                    base,
+                    nin,
+                    nout,
+                    has_bias,
+                    ..
+                } = dense;
+                let keep = order == identity(3);
+                let rnn_data_format = if keep { "NWC" } else { "NCW" }.to_owned();
+                *layer = RnnOutputLayer {
+                    base,
+                    nin,
+                    nout,
+                    has_bias,
+                    loss_fn,
+                    rnn_data_format,
+                }
+                .into();
+                let name = placed.name.clone();
+                if keep {
+                    // The layer reads and gives [N, T, F]; its input is permuted in front of it.
+                    let from = placed.inputs[0].clone();
+                    let origin = Origin::new(vertex, "Dense");
+                    let place = super::Place {
+                        vertex: from,
+                        order: vec![0, 2, 1],
+                        reversed: false,
+                    };
+                    let permuted = self.in_order(&place, &identity(3), &origin).ok()?;
+                    self.move_behind(&name, &permuted);
+                    if let Some(placed) = self.find(&name) {
+                        placed.inputs[0] = permuted;
+                    }
+                }
+                Some(name)
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts the vertex `name` behind `before` in the order of execution.
+    fn move_behind(&mut self, name: &str, before: &str) {
+        let (Some(&from), Some(&to)) = (self.by_name.get(name), self.by_name.get(before)) else {
+            return;
+        };
+        if from < to {
+            self.vertices[from..=to].rotate_left(1);
+            for (i, placed) in self.vertices.iter().enumerate().skip(from) {
+                self.by_name.insert(placed.name.clone(), i);
+            }
+        }
+    }
+
+    /// A loss layer behind `vertex`, in the order of the port. `None` where stock DL4J can't train one.
+    fn loss_layer(
+        &mut self,
+        vertex: &str,
+        rank: usize,
+        order: &[usize],
+        given: Option<LossFunction>,
+        origin: &Origin,
+    ) -> Option<String> {
+        let keep = order == identity(rank);
+        let loss_fn = given.unwrap_or(LossFunction::Mse);
+        if !(2..=5).contains(&rank) || (rank == 3 && keep) {
+            return None;
+        }
+        Some(
+            self.layer(
+                origin,
+                "loss",
+                vertex.to_owned(),
+                None,
+                Vec::new(),
+                |base| match rank {
+                    2 => LossLayer { base, loss_fn }.into(),
+                    3 => RnnLossLayer {
+                        base,
+                        loss_fn,
+                        rnn_data_format: "NCW".into(),
+                    }
+                    .into(),
+                    4 => CnnLossLayer {
+                        base,
+                        loss_fn,
+                        format: if keep { "NHWC" } else { "NCHW" }.into(),
+                    }
+                    .into(),
+                    _ => Cnn3DLossLayer {
+                        base,
+                        loss_fn,
+                        data_format: if keep { "NDHWC" } else { "NCDHW" }.into(),
+                    }
+                    .into(),
+                },
+            ),
+        )
+    }
+}

@@ -1,0 +1,163 @@
+//! Recurrent layers.
+
+use super::{Lowered, Lowering, inexpressible, viewed};
+use crate::format::{self, Activation as Class, Base, Bidirectional, LSTM, Layer, SimpleRnn, Vertex};
+use caribou_ir::op::{Activation, Cell, Direction, Merge, Recurrent};
+use caribou_ir::{Node, Origin, Tensor};
+
+/// DL4J's order of the column blocks, as positions in i, f, c, o.
+const GATES: [usize; 4] = [2, 1, 3, 0];
+
+/// What a cell becomes: its fields but the common ones, and its parameters.
+struct Written {
+    class: Class,
+    gate: Option<Class>,
+    features: usize,
+    units: usize,
+    parameters: Vec<Tensor>,
+}
+
+fn function(function: Activation, origin: &Origin) -> Lowered<Class> {
+    super::activation::class(function)
+        .ok_or_else(|| inexpressible(origin, format!("DL4J has no function that equals {function:?}")))
+}
+
+fn written(cell: &Cell, origin: &Origin) -> Lowered<Written> {
+    let units = cell.units();
+    let (weight, recurrent, bias, activation, gate, blocks) = match cell {
+        Cell::Lstm(cell) if cell.peephole.is_none() => (
+            &cell.weight,
+            &cell.recurrent,
+            &cell.bias,
+            cell.activation,
+            Some(cell.gate),
+            &GATES[..],
+        ),
+        Cell::Simple(cell) => (
+            &cell.weight,
+            &cell.recurrent,
+            &cell.bias,
+            cell.activation,
+            None,
+            &[0][..],
+        ),
+        Cell::Lstm(_) => return Err(inexpressible(origin, "an LSTM with peepholes")),
+        Cell::Gru(_) => return Err(inexpressible(origin, "DL4J has no GRU")),
+    };
+    let mut parameters = Vec::new();
+    // Fortran order goes column by column, so each block of columns stands by itself.
+    for matrix in [weight, recurrent] {
+        for &block in blocks {
+            let columns = matrix.narrow(1, block * units, (block + 1) * units);
+            parameters.push(viewed(
+                columns.and_then(|columns| columns.permute(&[1, 0])),
+                origin,
+            )?);
+        }
+    }
+    for &block in blocks {
+        parameters.push(match bias {
+            Some(bias) => viewed(bias.narrow(0, block * units, (block + 1) * units), origin)?,
+            None => Tensor::filled(&[units], 0.0),
+        });
+    }
+    Ok(Written {
+        class: function(activation, origin)?,
+        gate: gate.map(|gate| function(gate, origin)).transpose()?,
+        features: weight.shape()[0],
+        units,
+        parameters,
+    })
+}
+
+fn layer(written: &Written, base: Base) -> Layer {
+    let base = Base {
+        activation_fn: written.class.clone(),
+        ..base
+    };
+    let (nin, nout, rnn_data_format) = (written.features, written.units, "NCW".to_owned());
+    match &written.gate {
+        Some(gate) => LSTM {
+            base,
+            nin,
+            nout,
+            gate_activation_fn: gate.clone(),
+            forget_gate_bias_init: 1.0,
+            rnn_data_format,
+        }
+        .into(),
+        None => SimpleRnn {
+            base,
+            nin,
+            nout,
+            rnn_data_format,
+        }
+        .into(),
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn recurrent(&mut self, node: &Node, op: &Recurrent) -> Lowered<()> {
+        let origin = &node.origin;
+        let order = vec![0, 2, 1];
+        let forward = written(&op.cell, origin)?;
+        if let Direction::Bidirectional { backward, merge } = &op.direction {
+            let input = self.array(node.inputs[0], &order, origin)?;
+            let backward = written(backward, origin)?;
+            let mode = match merge {
+                Merge::Concat => "CONCAT",
+                Merge::Add => "ADD",
+                Merge::Multiply => "MUL",
+                Merge::Average => "AVERAGE",
+            };
+            let parameters = forward
+                .parameters
+                .iter()
+                .chain(&backward.parameters)
+                .cloned()
+                .collect();
+            let name = self.layer(origin, "", input, None, parameters, |base| {
+                let inner = |written: &Written| Box::new(layer(written, base.clone()));
+                Bidirectional {
+                    fwd: inner(&forward),
+                    bwd: inner(&backward),
+                    mode: mode.to_owned(),
+                    nin: forward.features,
+                    nout: forward.units,
+                    rnn_data_format: "NCW".into(),
+                    base: format::Base::plain(base.layer_name.as_deref().unwrap_or_default()),
+                }
+                .into()
+            });
+            self.put(node.outputs[0], name, order);
+            return Ok(());
+        }
+        let backwards = matches!(op.direction, Direction::Reverse);
+        let suffix = if backwards && self.names.contains(&*origin.layer) {
+            "backwards"
+        } else {
+            ""
+        };
+        // Steps that are in reverse already are what a layer that goes backwards wants.
+        let place = self.place(node.inputs[0], origin)?;
+        let input = match (backwards, place.reversed) {
+            (true, true) => self.in_order(&place, &order, origin)?,
+            (false, _) => self.array(node.inputs[0], &order, origin)?,
+            (true, false) => {
+                let from = self.in_order(&place, &order, origin)?;
+                let reverse = Vertex::ReverseTimeSeries {
+                    mask_array_input_name: None,
+                };
+                self.vertex(origin, "reversed", reverse, &[from])
+            }
+        };
+        let name = self.layer(origin, suffix, input, None, forward.parameters.clone(), |base| {
+            layer(&forward, base)
+        });
+        self.put(node.outputs[0], name, order);
+        if let Some(place) = self.places.get_mut(&node.outputs[0]) {
+            place.reversed = backwards;
+        }
+        Ok(())
+    }
+}
