@@ -1,2 +1,108 @@
-//! The tasks of the project.
-fn main() {}
+//! The project's own tasks: fixtures by the real frameworks, the three judges, benchmarks. `cargo xtask --help`.
+// A task talks to whoever started it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod case;
+mod fixtures;
+mod judge;
+mod real;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use xshell::{Shell, cmd};
+
+/// What can go wrong in a task; it is shown and ends it.
+type Failure = Box<dyn std::error::Error>;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Tasks of the caribou project",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Make recorded cases with the real frameworks.
+    Fixtures {
+        #[command(subcommand)]
+        framework: Framework,
+    },
+    /// Run the judges over the cases: round trip, recorded truth and, if asked, stock DL4J.
+    Verify(verify::Options),
+    /// Convert a pretrained network from a public package and compare Keras, the runtime and stock DL4J.
+    Real,
+    /// Measure conversions and write docs/benchmarks.md.
+    Bench {
+        /// Only the conversion of a network of 138 million parameters.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Formatting, lints, and all judges.
+    Ci,
+}
+
+#[derive(Subcommand)]
+enum Framework {
+    /// The committed cases of Keras 2, in testdata/keras.
+    Keras {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+    },
+    /// A larger set of random Keras 2 networks, in target/keras-sweep.
+    Sweep {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode, Failure> {
+    let root = root();
+    match task {
+        Task::Fixtures {
+            framework: Framework::Keras { case },
+        } => fixtures::keras(&root, "testdata/keras", "committed", &case)?,
+        Task::Fixtures {
+            framework: Framework::Sweep { case },
+        } => fixtures::keras(&root, "target/keras-sweep", "sweep", &case)?,
+        Task::Verify(options) => return verify::run(&root, &options),
+        Task::Real => return real::run(&root),
+        Task::Bench { quick: _ } => bench::run(&root)?,
+        Task::Ci => return ci(&root),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+fn ci(root: &Path) -> Result<ExitCode, Failure> {
+    let shell = Shell::new()?;
+    shell.change_dir(root);
+    cmd!(shell, "cargo fmt --all --check").run()?;
+    cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings").run()?;
+    verify::run(root, &verify::Options::everything())
+}

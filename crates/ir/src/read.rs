@@ -19,6 +19,8 @@ pub enum Confidence {
 pub struct ReadOptions {
     /// What the file may make us allocate.
     pub limits: Limits,
+    /// The shapes of the inputs, batch included, for formats that do not store them; `None` where a size is unknown.
+    pub input_shapes: Vec<Vec<Option<usize>>>,
 }
 
 /// A model as it was read.

@@ -1,0 +1,115 @@
+//! The zip and its entries, never unpacked to disk.
+
+use caribou_ir::{DType, Endian, Limits, ReadError, Source, Tensor, TensorData};
+use caribou_writer_dl4j::format::array::{ArrayType, Header, read_header};
+use caribou_writer_dl4j::format::{COEFFICIENTS, CONFIGURATION, Configuration, PREPROCESSOR};
+use std::io::{Cursor, Read};
+use std::sync::Arc;
+use zip::{CompressionMethod, ZipArchive};
+
+/// What an archive holds.
+pub(crate) struct Archive {
+    pub(crate) configuration: Configuration,
+    /// All parameters, one behind the other.
+    pub(crate) parameters: Tensor,
+    pub(crate) holds_java_object: bool,
+}
+
+/// Whether the file is a zip with a configuration in it.
+pub(crate) fn is_archive(source: &Source) -> bool {
+    source.bytes().starts_with(b"PK")
+        && ZipArchive::new(Cursor::new(source.bytes()))
+            .is_ok_and(|zip| zip.index_for_name(CONFIGURATION).is_some())
+}
+
+pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Archive, ReadError> {
+    let damaged = |message: String| ReadError::Format {
+        path: source.path().to_path_buf(),
+        message,
+        help: "check that the archive is complete; it should be one that ModelSerializer wrote".into(),
+    };
+    let mut zip = ZipArchive::new(Cursor::new(source.bytes()))
+        .map_err(|error| damaged(format!("no readable zip: {error}")))?;
+    let text = inflate(&mut zip, CONFIGURATION, limits.text_bytes as u64)
+        .map_err(damaged)?
+        .ok_or_else(|| damaged(format!("there is no {CONFIGURATION} in it")))?;
+    let configuration =
+        Configuration::parse(&text).map_err(|error| damaged(format!("{CONFIGURATION}: {error}")))?;
+    let parameters = parameters(source, &mut zip, limits).map_err(damaged)?;
+    let holds_java_object = zip.index_for_name(PREPROCESSOR).is_some();
+    Ok(Archive {
+        configuration,
+        parameters,
+        holds_java_object,
+    })
+}
+
+/// The bytes of an entry; `None` when there is none of this name.
+fn inflate(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, limit: u64) -> Result<Option<Vec<u8>>, String> {
+    let Some(index) = zip.index_for_name(name) else {
+        return Ok(None);
+    };
+    let entry = zip.by_index(index).map_err(|error| format!("{name}: {error}"))?;
+    let mut bytes = Vec::new();
+    entry
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("{name}: {error}"))?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("{name} inflates to more than {limit} bytes"));
+    }
+    Ok(Some(bytes))
+}
+
+/// The parameter vector: read from the map where it is stored as it is.
+fn parameters(
+    source: &Source,
+    zip: &mut ZipArchive<Cursor<&[u8]>>,
+    limits: &Limits,
+) -> Result<Tensor, String> {
+    let fail = |error: String| format!("{COEFFICIENTS}: {error}");
+    let Some(index) = zip.index_for_name(COEFFICIENTS) else {
+        return Err(format!("there is no {COEFFICIENTS} in it"));
+    };
+    let stored = {
+        let entry = zip.by_index(index).map_err(|error| fail(error.to_string()))?;
+        let start = entry.data_start().and_then(|start| usize::try_from(start).ok());
+        let end = start.and_then(|start| start.checked_add(usize::try_from(entry.size()).ok()?));
+        let range = start.zip(end).filter(|&(_, end)| end <= source.bytes().len());
+        (entry.compression() == CompressionMethod::Stored)
+            .then_some(range)
+            .flatten()
+    };
+    let (header, data) = match stored {
+        Some((start, end)) if start == end => return Ok(Tensor::vector(&[])),
+        Some((start, end)) => {
+            let header = read_header(&source.bytes()[start..end]).map_err(|error| fail(error.to_string()))?;
+            let payload = start + header.payload;
+            let range = payload..payload + header.elements * header.dtype.size();
+            (
+                header,
+                TensorData::mapped(source.map().clone(), range).map_err(|error| fail(error.to_string()))?,
+            )
+        }
+        None => {
+            let bytes = inflate(zip, COEFFICIENTS, limits.inflated_bytes)?.unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok(Tensor::vector(&[]));
+            }
+            let header = read_header(&bytes).map_err(|error| fail(error.to_string()))?;
+            let end = header.payload + header.elements * header.dtype.size();
+            (
+                header.clone(),
+                TensorData::Owned(Arc::from(&bytes[header.payload..end])),
+            )
+        }
+    };
+    let Header { dtype, elements, .. } = header;
+    let dtype = match dtype {
+        ArrayType::Float => DType::F32,
+        ArrayType::Double => DType::F64,
+        ArrayType::Half => DType::F16,
+        ArrayType::Bfloat16 => DType::BF16,
+    };
+    Tensor::new(&[elements], dtype, Endian::Big, data).map_err(|error| fail(error.to_string()))
+}

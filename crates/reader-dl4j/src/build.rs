@@ -1,0 +1,373 @@
+//! Chains, graphs, vertices and preprocessors.
+
+use crate::parameters::Parameters;
+use crate::shapes;
+use caribou_ir::op::{
+    Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reshape, Reverse, Size, Slice, SliceAxis,
+    Transpose, Unary, UnaryKind,
+};
+use caribou_ir::{
+    Code, Dim, Finding, Findings, Graph, Layout, Origin, ReadOptions, Severity, Shape, Tensor, ValueId,
+};
+use caribou_writer_dl4j::format::{Configuration, Preprocessor, Vertex};
+use std::collections::HashMap;
+
+/// A class, or a field of one, that is not known.
+pub(crate) const UNKNOWN: Code = Code("D0301");
+/// A layer that does not fit its input.
+const MISFIT: Code = Code("D0302");
+/// The parameters do not fit the layers.
+const PARAMETERS: Code = Code("D0303");
+/// The shape of an input can't be told.
+const INPUT: Code = Code("D0305");
+
+/// What a layer or vertex gives, or why it gives nothing.
+pub(crate) type Built<T> = Result<T, Box<Finding>>;
+
+pub(crate) struct Builder {
+    pub(crate) graph: Graph,
+    findings: Findings,
+    pub(crate) parameters: Parameters,
+}
+
+impl Builder {
+    pub(crate) fn new(parameters: Tensor) -> Self {
+        Self {
+            graph: Graph::new(),
+            findings: Findings::new(),
+            parameters: Parameters::new(parameters),
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> (Graph, Findings) {
+        let left = self.parameters.left();
+        if left > 0 && !self.findings.has_errors() {
+            let message = format!("{left} parameters are left over when all layers have theirs");
+            self.findings
+                .push(Finding::new(Severity::Error, PARAMETERS, None, message));
+        }
+        (self.graph, self.findings)
+    }
+
+    /// Reads the whole network.
+    pub(crate) fn network(&mut self, configuration: &Configuration, options: &ReadOptions) {
+        match configuration {
+            Configuration::MultiLayer(network) => {
+                let Some(mut value) = self.input(configuration, "input", 0, options) else {
+                    return;
+                };
+                let mut last = "output".to_owned();
+                for (i, conf) in network.confs.iter().enumerate() {
+                    let name = conf.layer.base().and_then(|base| base.layer_name.clone());
+                    last = name.unwrap_or_else(|| format!("layer{i}"));
+                    let origin = Origin::new(last.as_str(), conf.layer.class());
+                    let preprocessor = network.input_pre_processors.get(&i.to_string());
+                    match self
+                        .preprocessed(value, preprocessor, &origin)
+                        .and_then(|x| self.layer(&conf.layer, x, &origin))
+                    {
+                        Ok(next) => value = next,
+                        Err(finding) => return self.findings.push(*finding),
+                    }
+                }
+                self.graph.output(last, value, Layout::Plain);
+            }
+            Configuration::Graph(network) => {
+                let mut values: HashMap<String, ValueId> = HashMap::new();
+                for (i, name) in network.network_inputs.iter().enumerate() {
+                    if let Some(value) = self.input(configuration, name, i, options) {
+                        values.insert(name.clone(), value);
+                    }
+                }
+                let Some(order) = network.order() else {
+                    let message = "the vertices can't be brought into an order: the graph has a cycle or a vertex is missing";
+                    return self
+                        .findings
+                        .push(Finding::new(Severity::Error, UNKNOWN, None, message));
+                };
+                for name in order {
+                    let inputs: Option<Vec<ValueId>> = network
+                        .reads(&name)
+                        .iter()
+                        .map(|read| values.get(read).copied())
+                        .collect();
+                    let vertex = network.vertex(&name);
+                    let kind = match &vertex {
+                        Some(Vertex::Layer { layer_conf, .. }) => layer_conf.layer.class().to_owned(),
+                        _ => "vertex".to_owned(),
+                    };
+                    let origin = Origin::new(name.as_str(), kind);
+                    // What reads a vertex that could not be read is not missed again.
+                    let Some(inputs) = inputs else { continue };
+                    let built = match vertex {
+                        Some(vertex) => self.vertex(&vertex, &inputs, &origin),
+                        None => Err(refuse(UNKNOWN, &origin, "its configuration can't be read")),
+                    };
+                    match built {
+                        Ok(value) => {
+                            values.insert(name, value);
+                        }
+                        Err(finding) => self.findings.push(*finding),
+                    }
+                }
+                for name in &network.network_outputs {
+                    match values.get(name) {
+                        Some(&value) => {
+                            self.graph.output(name.clone(), value, Layout::Plain);
+                        }
+                        None if self.findings.has_errors() => {}
+                        None => {
+                            let message = format!("the output {name} is no vertex");
+                            self.findings
+                                .push(Finding::new(Severity::Error, UNKNOWN, None, message));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn input(
+        &mut self,
+        configuration: &Configuration,
+        name: &str,
+        i: usize,
+        options: &ReadOptions,
+    ) -> Option<ValueId> {
+        let given = options
+            .input_shapes
+            .get(i)
+            .map(|shape| shape.iter().skip(1).copied().collect::<Vec<_>>());
+        let Some(sizes) = given.or_else(|| shapes::wanted(configuration, name)) else {
+            let origin = Origin::new(name, "input");
+            self.findings.push(
+                Finding::error(
+                    INPUT,
+                    &origin,
+                    "an archive does not store the shape of its inputs, and nothing in it tells",
+                )
+                .with_help("give an input, or the shape, on the command line"),
+            );
+            return None;
+        };
+        let mut dims = vec![Dim::BATCH];
+        for size in sizes {
+            dims.push(size.map_or_else(|| self.graph.unknown(), Dim::Fixed));
+        }
+        // What an archive takes and gives has no other order than its own.
+        Some(self.graph.input(name, Shape::new(dims), Layout::Plain))
+    }
+
+    pub(crate) fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId], origin: &Origin) -> Built<ValueId> {
+        self.graph
+            .apply(op, inputs, origin)
+            .map_err(|error| refuse(MISFIT, origin, error.to_string()))
+    }
+
+    pub(crate) fn permuted(
+        &mut self,
+        value: ValueId,
+        permutation: &[usize],
+        origin: &Origin,
+    ) -> Built<ValueId> {
+        if permutation.iter().enumerate().all(|(i, &axis)| i == axis) {
+            return Ok(value);
+        }
+        self.apply(
+            Transpose {
+                permutation: permutation.to_vec(),
+            },
+            &[value],
+            origin,
+        )
+    }
+
+    pub(crate) fn rank(&self, value: ValueId) -> usize {
+        self.graph.shape(value).rank()
+    }
+
+    pub(crate) fn take(&mut self, shape: &[usize], origin: &Origin) -> Built<Tensor> {
+        self.parameters
+            .take(shape)
+            .map_err(|error| refuse(PARAMETERS, origin, error.to_string()))
+    }
+
+    pub(crate) fn take_fortran(&mut self, shape: &[usize], origin: &Origin) -> Built<Tensor> {
+        self.parameters
+            .take_fortran(shape)
+            .map_err(|error| refuse(PARAMETERS, origin, error.to_string()))
+    }
+
+    fn vertex(&mut self, vertex: &Vertex, inputs: &[ValueId], origin: &Origin) -> Built<ValueId> {
+        let one = || {
+            inputs
+                .first()
+                .copied()
+                .ok_or_else(|| refuse(MISFIT, origin, "it has no input"))
+        };
+        match vertex {
+            Vertex::Layer {
+                layer_conf,
+                pre_processor,
+                ..
+            } => {
+                let x = self.preprocessed(one()?, pre_processor.as_ref(), origin)?;
+                self.layer(&layer_conf.layer, x, origin)
+            }
+            Vertex::Preprocessor { pre_processor } => self.preprocessed(one()?, Some(pre_processor), origin),
+            Vertex::Merge { merge_axis } => self.apply(Concat { axis: *merge_axis }, inputs, origin),
+            Vertex::ElementWise { op } => {
+                let kind = match op.as_str() {
+                    "Add" => ElementwiseKind::Add,
+                    "Subtract" => ElementwiseKind::Subtract,
+                    "Product" => ElementwiseKind::Multiply,
+                    "Average" => ElementwiseKind::Average,
+                    "Max" => ElementwiseKind::Maximum,
+                    other => {
+                        return Err(refuse(
+                            UNKNOWN,
+                            origin,
+                            format!("the operation {other} is not known"),
+                        ));
+                    }
+                };
+                self.apply(Elementwise { kind }, inputs, origin)
+            }
+            Vertex::Subset { from, to } => {
+                let cut = SliceAxis::range(1, *from as i64, Some(*to as i64 + 1));
+                self.apply(Slice { axes: vec![cut] }, &[one()?], origin)
+            }
+            Vertex::Reshape {
+                new_shape,
+                reshape_order,
+            } if reshape_order == "c" => {
+                let size = |&size: &i64| usize::try_from(size).map_or(Size::Rest, Size::Fixed);
+                self.apply(
+                    Reshape {
+                        target: new_shape.iter().map(size).collect(),
+                    },
+                    &[one()?],
+                    origin,
+                )
+            }
+            Vertex::Scale { scale_factor } => self.apply(
+                Unary {
+                    kind: UnaryKind::Affine {
+                        scale: *scale_factor,
+                        shift: 0.0,
+                    },
+                },
+                &[one()?],
+                origin,
+            ),
+            Vertex::Shift { shift_factor } => self.apply(
+                Unary {
+                    kind: UnaryKind::Affine {
+                        scale: 1.0,
+                        shift: *shift_factor,
+                    },
+                },
+                &[one()?],
+                origin,
+            ),
+            Vertex::L2Normalize { dimension, eps } => {
+                let x = one()?;
+                let axes = dimension.clone().unwrap_or_else(|| (1..self.rank(x)).collect());
+                self.apply(L2Normalize { axes, epsilon: *eps }, &[x], origin)
+            }
+            Vertex::LastTimeStep { .. } => self.apply(
+                Slice {
+                    axes: vec![SliceAxis::index(2, -1)],
+                },
+                &[one()?],
+                origin,
+            ),
+            Vertex::ReverseTimeSeries { .. } => self.apply(Reverse { axis: 2 }, &[one()?], origin),
+            Vertex::Reshape { .. } => Err(refuse(
+                UNKNOWN,
+                origin,
+                "a reshape in Fortran order is not supported",
+            )),
+            Vertex::Unknown(value) => {
+                let class = value
+                    .get("@class")
+                    .and_then(serde_json::Value::as_str)
+                    .unwrap_or("without a class");
+                Err(refuse(
+                    UNKNOWN,
+                    origin,
+                    format!("the vertex {class} is not known, or its fields are not those of one"),
+                ))
+            }
+        }
+    }
+
+    fn preprocessed(
+        &mut self,
+        x: ValueId,
+        preprocessor: Option<&Preprocessor>,
+        origin: &Origin,
+    ) -> Built<ValueId> {
+        let Some(preprocessor) = preprocessor else {
+            return Ok(x);
+        };
+        match preprocessor {
+            Preprocessor::CnnToFeedForward { .. } => self.apply(Reshape::flatten(), &[x], origin),
+            Preprocessor::FeedForwardToCnn {
+                input_height,
+                input_width,
+                num_channels,
+            } => self.apply(
+                Reshape::features(&[*num_channels, *input_height, *input_width]),
+                &[x],
+                origin,
+            ),
+            Preprocessor::Reshape { target_shape, .. } => {
+                self.apply(Reshape::features(target_shape), &[x], origin)
+            }
+            Preprocessor::Permute { permutation_indices } => {
+                let permutation: Vec<usize> = std::iter::once(0)
+                    .chain(permutation_indices.iter().copied())
+                    .collect();
+                self.permuted(x, &permutation, origin)
+            }
+            // DL4J folds time into the batch here. The layers behind it work on the last axis, so [N, T, F] does as
+            // well, and the way back restores the same order.
+            Preprocessor::RnnToFeedForward { rnn_data_format } => {
+                let x = if rnn_data_format == "NCW" {
+                    self.permuted(x, &[0, 2, 1], origin)?
+                } else {
+                    x
+                };
+                Ok(x)
+            }
+            Preprocessor::FeedForwardToRnn { rnn_data_format } => {
+                if rnn_data_format == "NCW" {
+                    self.permuted(x, &[0, 2, 1], origin)
+                } else {
+                    Ok(x)
+                }
+            }
+            Preprocessor::Composable { input_pre_processors } => {
+                input_pre_processors.iter().try_fold(x, |x, preprocessor| {
+                    self.preprocessed(x, Some(preprocessor), origin)
+                })
+            }
+            Preprocessor::Unknown(value) => {
+                let class = value
+                    .get("@class")
+                    .and_then(serde_json::Value::as_str)
+                    .unwrap_or("without a class");
+                Err(refuse(
+                    UNKNOWN,
+                    origin,
+                    format!("the preprocessor {class} is not known, or its fields are not those of one"),
+                ))
+            }
+        }
+    }
+}
+
+pub(crate) fn refuse(code: Code, origin: &Origin, message: impl Into<String>) -> Box<Finding> {
+    Box::new(Finding::error(code, origin, message))
+}

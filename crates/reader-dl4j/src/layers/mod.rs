@@ -1,0 +1,256 @@
+//! What each DL4J layer computes for the array it gets.
+
+mod activation;
+mod conv;
+mod recurrent;
+mod spatial;
+
+use crate::build::{Builder, Built, UNKNOWN, refuse};
+use caribou_ir::op::{
+    Activate, BatchNorm, Dense, Embedding, LocalResponseNorm, Noise, NoiseKind, Op, PRelu, Reduce,
+    ReduceKind, Reshape, Size, Softmax, Tile,
+};
+use caribou_ir::{Origin, Tensor, ValueId};
+use caribou_writer_dl4j::format::{self, Activation as Class, Dropout, Layer};
+
+impl Builder {
+    /// The output of a layer.
+    pub(crate) fn layer(&mut self, layer: &Layer, x: ValueId, origin: &Origin) -> Built<ValueId> {
+        match layer {
+            Layer::DenseLayer(l) if !l.has_layer_norm => {
+                let y = self.dense(x, l.nin, l.nout, l.has_bias, origin)?;
+                self.activated(y, &l.base.activation_fn, None, origin)
+            }
+            Layer::OutputLayer(l) => {
+                let y = self.dense(x, l.nin, l.nout, l.has_bias, origin)?;
+                self.activated(y, &l.base.activation_fn, None, origin)
+            }
+            Layer::RnnOutputLayer(l) => {
+                let x = self.steps_first(x, &l.rnn_data_format, origin)?;
+                let y = self.dense(x, l.nin, l.nout, l.has_bias, origin)?;
+                let y = self.activated(y, &l.base.activation_fn, None, origin)?;
+                self.steps_as(y, &l.rnn_data_format, origin)
+            }
+            Layer::LossLayer(l) => self.activated(x, &l.base.activation_fn, Some(1), origin),
+            Layer::RnnLossLayer(l) => {
+                let axis = if l.rnn_data_format == "NWC" { 2 } else { 1 };
+                self.activated(x, &l.base.activation_fn, Some(axis), origin)
+            }
+            Layer::CnnLossLayer(l) => {
+                let axis = if l.format == "NHWC" { 3 } else { 1 };
+                self.activated(x, &l.base.activation_fn, Some(axis), origin)
+            }
+            Layer::Cnn3DLossLayer(l) => {
+                let axis = if l.data_format == "NDHWC" { 4 } else { 1 };
+                self.activated(x, &l.base.activation_fn, Some(axis), origin)
+            }
+            Layer::ActivationLayer(l) => self.activated(x, &l.base.activation_fn, None, origin),
+            Layer::DropoutLayer(l) => {
+                let kind = match l.base.idropout {
+                    Some(Dropout::Dropout { p }) => NoiseKind::Dropout { rate: 1.0 - p },
+                    Some(Dropout::Spatial { p }) => NoiseKind::SpatialDropout { rate: 1.0 - p },
+                    Some(Dropout::Alpha { p }) => NoiseKind::AlphaDropout { rate: 1.0 - p },
+                    Some(Dropout::GaussianDropout { rate }) => NoiseKind::GaussianDropout { rate },
+                    Some(Dropout::GaussianNoise { stddev }) => NoiseKind::GaussianNoise { deviation: stddev },
+                    Some(Dropout::Unknown(_)) | None => NoiseKind::Other,
+                };
+                self.apply(Noise { kind }, &[x], origin)
+            }
+            Layer::BatchNormalization(l) => self.batch_norm(l, x, origin),
+            Layer::LocalResponseNormalization(l) if l.data_format == "NCHW" => {
+                let size = (l.n / 2.0) as usize * 2 + 1;
+                self.apply(
+                    LocalResponseNorm {
+                        size,
+                        alpha: l.alpha,
+                        beta: l.beta,
+                        bias: l.k,
+                    },
+                    &[x],
+                    origin,
+                )
+            }
+            Layer::PReLULayer(l) => {
+                let slope = self.take_fortran(&l.input_shape, origin)?;
+                self.apply(PRelu { slope }, &[x], origin)
+            }
+            Layer::EmbeddingSequenceLayer(l) if !l.has_bias => {
+                let table = self.take_fortran(&[l.nin, l.nout], origin)?;
+                if let Some(port) = self.graph.inputs_mut().iter_mut().find(|port| port.value == x) {
+                    port.index_bound = Some(l.nin);
+                }
+                let y = self.apply(Embedding { table }, &[x], origin)?;
+                self.steps_as(y, &l.output_format, origin)
+            }
+            Layer::RepeatVector(l) => {
+                let y = self.apply(
+                    Reshape {
+                        target: vec![Size::Keep(0), Size::Fixed(1), Size::Keep(1)],
+                    },
+                    &[x],
+                    origin,
+                )?;
+                let y = self.apply(
+                    Tile {
+                        repeats: vec![1, l.n, 1],
+                    },
+                    &[y],
+                    origin,
+                )?;
+                self.steps_as(y, &l.data_format, origin)
+            }
+            Layer::GlobalPoolingLayer(l) => {
+                let kind = match l.pooling_type.as_str() {
+                    "MAX" => ReduceKind::Max,
+                    "AVG" => ReduceKind::Mean,
+                    "SUM" => ReduceKind::Sum,
+                    other => {
+                        return Err(refuse(
+                            UNKNOWN,
+                            origin,
+                            format!("pooling of type {other} is not supported"),
+                        ));
+                    }
+                };
+                let axes = l
+                    .pooling_dimensions
+                    .clone()
+                    .unwrap_or_else(|| (2..self.rank(x)).collect());
+                self.apply(
+                    Reduce {
+                        kind,
+                        axes,
+                        keep_dims: !l.collapse_dimensions,
+                    },
+                    &[x],
+                    origin,
+                )
+            }
+            Layer::TimeDistributed(l) => {
+                let x = self.steps_first(x, &l.rnn_data_format, origin)?;
+                let y = self.layer(&l.underlying, x, origin)?;
+                self.steps_as(y, &l.rnn_data_format, origin)
+            }
+            Layer::LSTM(_) | Layer::SimpleRnn(_) | Layer::Bidirectional(_) | Layer::LastTimeStep(_) => {
+                self.recurrent(layer, x, origin)
+            }
+            Layer::ConvolutionLayer(_)
+            | Layer::Convolution1DLayer(_)
+            | Layer::Convolution3D(_)
+            | Layer::DepthwiseConvolution2D(_)
+            | Layer::SeparableConvolution2D(_)
+            | Layer::Deconvolution2D(_)
+            | Layer::Deconvolution3D(_) => self.convolution(layer, x, origin),
+            Layer::SubsamplingLayer(_)
+            | Layer::Subsampling1DLayer(_)
+            | Layer::Subsampling3DLayer(_)
+            | Layer::Upsampling1D(_)
+            | Layer::Upsampling2D(_)
+            | Layer::Upsampling3D(_)
+            | Layer::ZeroPadding1DLayer(_)
+            | Layer::ZeroPaddingLayer(_)
+            | Layer::ZeroPadding3DLayer(_)
+            | Layer::Cropping1D(_)
+            | Layer::Cropping2D(_)
+            | Layer::Cropping3D(_) => self.spatial(layer, x, origin),
+            other => Err(refuse(
+                UNKNOWN,
+                origin,
+                format!(
+                    "the layer {} is not known, or its fields are not supported",
+                    other.class()
+                ),
+            )),
+        }
+    }
+
+    /// `x W + b` on the last axis.
+    fn dense(
+        &mut self,
+        x: ValueId,
+        nin: usize,
+        nout: usize,
+        has_bias: bool,
+        origin: &Origin,
+    ) -> Built<ValueId> {
+        let weight = self.take_fortran(&[nin, nout], origin)?;
+        let bias = if has_bias {
+            Some(self.take(&[nout], origin)?)
+        } else {
+            None
+        };
+        self.apply(Dense { weight, bias }, &[x], origin)
+    }
+
+    /// `[N, F, T]` or `[N, T, F]`, as `format` says, to `[N, T, F]`.
+    fn steps_first(&mut self, x: ValueId, format: &str, origin: &Origin) -> Built<ValueId> {
+        if format == "NWC" {
+            Ok(x)
+        } else {
+            self.permuted(x, &[0, 2, 1], origin)
+        }
+    }
+
+    /// `[N, T, F]` to what `format` says.
+    fn steps_as(&mut self, x: ValueId, format: &str, origin: &Origin) -> Built<ValueId> {
+        self.steps_first(x, format, origin)
+    }
+
+    /// The layer's function. Softmax goes along the last axis unless the layer has another.
+    fn activated(
+        &mut self,
+        x: ValueId,
+        class: &Class,
+        softmax: Option<usize>,
+        origin: &Origin,
+    ) -> Built<ValueId> {
+        let op: Op = match class {
+            Class::Identity => return Ok(x),
+            Class::Softmax => Softmax {
+                axis: softmax.unwrap_or(self.rank(x) - 1),
+            }
+            .into(),
+            class => {
+                let function = activation::function(class)
+                    .ok_or_else(|| refuse(UNKNOWN, origin, format!("the function {class:?} is not known")))?;
+                Activate { function }.into()
+            }
+        };
+        self.apply(op, &[x], origin)
+    }
+
+    fn batch_norm(&mut self, l: &format::BatchNormalization, x: ValueId, origin: &Origin) -> Built<ValueId> {
+        if l.use_log_std && l.lock_gamma_beta {
+            return Err(refuse(UNKNOWN, origin, "a logarithmic variance is not supported"));
+        }
+        let rank = self.rank(x);
+        // Rows of a sequence come as [N, T, F] here, images as they are.
+        let axis = if rank == 4 && l.cnn_2d_format != "NHWC" {
+            1
+        } else {
+            rank - 1
+        };
+        let (scale, offset) = if l.lock_gamma_beta {
+            (
+                Some(Tensor::filled(&[l.nout], l.gamma as f32)),
+                Some(Tensor::filled(&[l.nout], l.beta as f32)),
+            )
+        } else {
+            (
+                Some(self.take(&[l.nout], origin)?),
+                Some(self.take(&[l.nout], origin)?),
+            )
+        };
+        let (mean, variance) = (self.take(&[l.nout], origin)?, self.take(&[l.nout], origin)?);
+        let op = BatchNorm {
+            axis,
+            scale,
+            offset,
+            mean,
+            variance,
+            epsilon: l.eps,
+            momentum: l.decay,
+        };
+        self.apply(op, &[x], origin)
+    }
+}

@@ -1,0 +1,120 @@
+//! Recurrent layers.
+
+use super::activation;
+use crate::build::{Builder, Built, UNKNOWN, refuse};
+use caribou_ir::op::{Activation, Cell, Direction, Lstm, Merge, Recurrent, SimpleRnn, Slice, SliceAxis};
+use caribou_ir::{Origin, Tensor, ValueId};
+use caribou_writer_dl4j::format::{Activation as Class, Layer};
+
+/// Positions of the graph's gates i, f, c, o among DL4J's candidate, forget, output, input.
+const GATES: [usize; 4] = [3, 1, 0, 2];
+
+impl Builder {
+    pub(super) fn recurrent(&mut self, layer: &Layer, x: ValueId, origin: &Origin) -> Built<ValueId> {
+        let format = match layer {
+            Layer::LSTM(l) => &l.rnn_data_format,
+            Layer::SimpleRnn(l) => &l.rnn_data_format,
+            Layer::Bidirectional(l) => &l.rnn_data_format,
+            Layer::LastTimeStep(l) => {
+                let y = self.layer(&l.underlying, x, origin)?;
+                let nwc = matches!(&*l.underlying, Layer::LSTM(l) if l.rnn_data_format == "NWC")
+                    || matches!(&*l.underlying, Layer::SimpleRnn(l) if l.rnn_data_format == "NWC");
+                let axis = if nwc { 1 } else { 2 };
+                return self.apply(
+                    Slice {
+                        axes: vec![SliceAxis::index(axis, -1)],
+                    },
+                    &[y],
+                    origin,
+                );
+            }
+            other => {
+                return Err(refuse(
+                    UNKNOWN,
+                    origin,
+                    format!("{} is no recurrent layer", other.class()),
+                ));
+            }
+        };
+        let x = self.steps_first(x, format, origin)?;
+        let op = match layer {
+            Layer::Bidirectional(l) => {
+                let cell = self.cell(&l.fwd, origin)?;
+                let backward = self.cell(&l.bwd, origin)?;
+                let merge = match l.mode.as_str() {
+                    "CONCAT" => Merge::Concat,
+                    "ADD" => Merge::Add,
+                    "MUL" => Merge::Multiply,
+                    "AVERAGE" => Merge::Average,
+                    other => return Err(refuse(UNKNOWN, origin, format!("the mode {other} is not known"))),
+                };
+                Recurrent {
+                    cell,
+                    direction: Direction::Bidirectional { backward, merge },
+                }
+            }
+            layer => Recurrent {
+                cell: self.cell(layer, origin)?,
+                direction: Direction::Forward,
+            },
+        };
+        let y = self.apply(op, &[x], origin)?;
+        self.steps_as(y, format, origin)
+    }
+
+    fn cell(&mut self, layer: &Layer, origin: &Origin) -> Built<Cell> {
+        let function = |class: &Class| -> Built<Activation> {
+            activation::function(class)
+                .ok_or_else(|| refuse(UNKNOWN, origin, format!("the function {class:?} is not known")))
+        };
+        match layer {
+            Layer::LSTM(l) => {
+                let n = l.nout;
+                let weight = self.take_fortran(&[l.nin, 4 * n], origin)?;
+                let recurrent = self.take_fortran(&[n, 4 * n], origin)?;
+                let bias = self.take(&[1, 4 * n], origin)?;
+                Ok(Cell::Lstm(Lstm {
+                    weight: reordered(&weight, n, origin)?,
+                    recurrent: reordered(&recurrent, n, origin)?,
+                    bias: Some(
+                        reordered(&bias, n, origin)?
+                            .reshape(&[4 * n])
+                            .map_err(|error| refuse(UNKNOWN, origin, error.to_string()))?,
+                    ),
+                    peephole: None,
+                    activation: function(&l.base.activation_fn)?,
+                    gate: function(&l.gate_activation_fn)?,
+                }))
+            }
+            Layer::SimpleRnn(l) => Ok(Cell::Simple(SimpleRnn {
+                weight: self.take_fortran(&[l.nin, l.nout], origin)?,
+                recurrent: self.take_fortran(&[l.nout, l.nout], origin)?,
+                bias: Some(self.take(&[l.nout], origin)?),
+                activation: function(&l.base.activation_fn)?,
+            })),
+            other => Err(refuse(
+                UNKNOWN,
+                origin,
+                format!(
+                    "{} inside of a bidirectional layer is not supported",
+                    other.class()
+                ),
+            )),
+        }
+    }
+}
+
+/// The blocks of `n` columns in the graph's order. They are not evenly spaced, so this one is a copy.
+fn reordered(matrix: &Tensor, n: usize, origin: &Origin) -> Built<Tensor> {
+    let shape = matrix.shape();
+    let failed = |error: caribou_ir::TensorError| refuse(UNKNOWN, origin, error.to_string());
+    let values = matrix.to_vec().map_err(failed)?;
+    let columns = 4 * n;
+    let mut ordered = Vec::with_capacity(values.len());
+    for row in values.chunks(columns.max(1)) {
+        for block in GATES {
+            ordered.extend_from_slice(&row[block * n..(block + 1) * n]);
+        }
+    }
+    Tensor::from_f32(&shape, &ordered).map_err(failed)
+}

@@ -1,0 +1,145 @@
+//! What each operator computes. One file a family, named as the file that defines it.
+
+mod activation;
+mod attention;
+mod conv;
+mod elementwise;
+mod embedding;
+mod linear;
+mod norm;
+mod pool;
+mod rearrange;
+mod recurrent;
+mod reduce;
+mod reshape;
+mod resize;
+mod select;
+
+use crate::{Array, RunError};
+use caribou_ir::op::Op;
+use caribou_ir::{Origin, Tensor, TensorError};
+use ndarray::IxDyn;
+
+/// Why an operator could not be computed; [`ExecError::at`] adds where.
+#[derive(Debug)]
+pub(crate) enum ExecError {
+    Tensor(TensorError),
+    Message(String),
+}
+
+impl From<TensorError> for ExecError {
+    fn from(error: TensorError) -> Self {
+        Self::Tensor(error)
+    }
+}
+
+impl From<ndarray::ShapeError> for ExecError {
+    fn from(error: ndarray::ShapeError) -> Self {
+        Self::Message(error.to_string())
+    }
+}
+
+impl From<caribou_ir::ShapeError> for ExecError {
+    fn from(error: caribou_ir::ShapeError) -> Self {
+        Self::Message(error.to_string())
+    }
+}
+
+impl ExecError {
+    fn new(message: impl Into<String>) -> Self {
+        Self::Message(message.into())
+    }
+
+    pub(crate) fn at(self, origin: &Origin) -> RunError {
+        match self {
+            Self::Tensor(source) => RunError::Tensor {
+                origin: origin.clone(),
+                source,
+            },
+            Self::Message(message) => RunError::Operator {
+                origin: origin.clone(),
+                message,
+            },
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, ExecError>;
+
+/// A parameter as an array.
+fn array(tensor: &Tensor) -> Result<Array> {
+    Ok(Array::from_shape_vec(IxDyn(&tensor.shape()), tensor.to_vec()?)?)
+}
+
+/// The sizes that an array of `sizes` has in memory, refused when that is more than any model's values need.
+fn checked(sizes: &[usize]) -> Result<usize> {
+    sizes
+        .iter()
+        .try_fold(1usize, |n, &size| n.checked_mul(size))
+        .filter(|&n| n <= 1 << 33)
+        .ok_or_else(|| ExecError::new(format!("a value of shape {sizes:?} is too large to compute")))
+}
+
+/// The elements in C order.
+fn flat(array: &Array) -> std::borrow::Cow<'_, [f32]> {
+    match array.as_slice() {
+        Some(slice) => std::borrow::Cow::Borrowed(slice),
+        None => std::borrow::Cow::Owned(array.iter().copied().collect()),
+    }
+}
+
+/// The first input; the graph was validated, so it is there.
+fn first<'a>(inputs: &[&'a Array]) -> Result<&'a Array> {
+    inputs
+        .first()
+        .copied()
+        .ok_or_else(|| ExecError::new("it has no input"))
+}
+
+/// Computes one operator.
+pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
+    if let Op::Split(op) = op {
+        return select::split(op, first(inputs)?);
+    }
+    let one = |result: Result<Array>| result.map(|array| vec![array]);
+    one(match op {
+        Op::Activate(op) => activation::activate(op, first(inputs)?),
+        Op::PRelu(op) => activation::prelu(op, first(inputs)?),
+        Op::Softmax(op) => activation::softmax(op.axis, first(inputs)?, false),
+        Op::LogSoftmax(op) => activation::softmax(op.axis, first(inputs)?, true),
+        Op::Attention(op) => attention::attention(op, inputs),
+        Op::Conv(op) => conv::conv(op, first(inputs)?),
+        Op::ConvTranspose(op) => conv::conv_transpose(op, first(inputs)?),
+        Op::Pool(op) => pool::pool(op, first(inputs)?),
+        Op::Dense(op) => linear::dense(op, first(inputs)?),
+        Op::MatMul(op) => linear::matmul(op, inputs),
+        Op::BatchNorm(op) => norm::batch_norm(op, first(inputs)?),
+        Op::LayerNorm(op) => norm::layer_norm(op, first(inputs)?),
+        Op::GroupNorm(op) => norm::group_norm(op, first(inputs)?),
+        Op::LocalResponseNorm(op) => norm::local_response_norm(op, first(inputs)?),
+        Op::L2Normalize(op) => norm::l2_normalize(op, first(inputs)?),
+        Op::Recurrent(op) => recurrent::recurrent(op, first(inputs)?),
+        Op::Embedding(op) => embedding::embedding(op, first(inputs)?),
+        Op::Elementwise(op) => elementwise::elementwise(op, inputs),
+        Op::Unary(op) => elementwise::unary(op, first(inputs)?),
+        Op::Reduce(op) => reduce::reduce(op, first(inputs)?),
+        Op::ArgMax(op) => reduce::arg_max(op, first(inputs)?),
+        Op::Reshape(op) => reshape::reshape(op, first(inputs)?),
+        Op::Transpose(op) => reshape::transpose(op, first(inputs)?),
+        Op::Concat(op) => select::concat(op, inputs),
+        Op::Slice(op) => select::slice(op, first(inputs)?),
+        Op::Pad(op) => select::pad(op, first(inputs)?),
+        Op::Gather(op) => Ok(first(inputs)?.select(ndarray::Axis(op.axis), &op.indices)),
+        Op::Tile(op) => select::tile(op, first(inputs)?),
+        Op::Reverse(op) => select::reverse(op.axis, first(inputs)?),
+        Op::Resize(op) => resize::resize(op, first(inputs)?),
+        Op::SpaceToDepth(op) => rearrange::space_to_depth(op, first(inputs)?),
+        Op::DepthToSpace(op) => rearrange::depth_to_space(op, first(inputs)?),
+        Op::SpaceToBatch(op) => rearrange::space_to_batch(op, first(inputs)?),
+        Op::BatchToSpace(op) => rearrange::batch_to_space(op, first(inputs)?),
+        Op::Constant(op) => array(&op.value),
+        Op::Identity(_) | Op::Noise(_) => Ok(first(inputs)?.clone()),
+        Op::Opaque(op) => Err(ExecError::new(op.reason.clone())),
+        Op::Split(_) => Err(ExecError::new("a split has several outputs")),
+    })
+}

@@ -1,0 +1,70 @@
+//! Recorded cases: a model, inputs, and the outputs that its own framework computed.
+
+use crate::Failure;
+use ndarray::ArrayD;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// One case, as `case.json` describes it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Case {
+    pub(crate) case: String,
+    pub(crate) inputs: Vec<Port>,
+    pub(crate) outputs: Vec<Port>,
+    /// Largest difference, relative to the largest magnitude of the output.
+    pub(crate) tolerance: f64,
+    /// `convert` or `refuse`.
+    pub(crate) expect: String,
+    /// The layer that a refusal must name.
+    pub(crate) layer: Option<String>,
+    #[serde(skip)]
+    pub(crate) directory: PathBuf,
+}
+
+/// An input or output.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Port {
+    pub(crate) file: String,
+}
+
+impl Case {
+    pub(crate) fn model(&self) -> PathBuf {
+        self.directory.join("model.h5")
+    }
+
+    pub(crate) fn arrays(&self, ports: &[Port]) -> Result<Vec<ArrayD<f32>>, Failure> {
+        ports
+            .iter()
+            .map(|port| Ok(ndarray_npy::read_npy(self.directory.join(&port.file))?))
+            .collect()
+    }
+}
+
+/// The cases of a folder whose names match, by name.
+pub(crate) fn cases(folder: &Path, pattern: &str) -> Result<Vec<Case>, Failure> {
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let directory = entry?.path();
+        let Ok(text) = std::fs::read_to_string(directory.join("case.json")) else {
+            continue;
+        };
+        let case: Case = serde_json::from_str(&text)?;
+        if matches(pattern, &case.case) {
+            cases.push(Case { directory, ..case });
+        }
+    }
+    cases.sort_by(|a, b| a.case.cmp(&b.case));
+    Ok(cases)
+}
+
+/// Whether `name` matches a pattern in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| {
+            (0..=name.len())
+                .filter(|&i| name.is_char_boundary(i))
+                .any(|i| matches(rest, &name[i..]))
+        }),
+    }
+}

@@ -1,0 +1,180 @@
+//! Stock DL4J on a JVM: one process for many archives, started anew when native code ends it.
+
+use crate::Failure;
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+use xshell::{Shell, cmd};
+
+/// What an answer starts with; native code prints on standard output too.
+const MARK: &str = "@judge ";
+/// How long one archive may take.
+const TIMEOUT: Duration = Duration::from_secs(180);
+
+/// One archive to run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Request {
+    pub(crate) archive: PathBuf,
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Outputs are written to `<prefix>0.npy`, `<prefix>1.npy`, ….
+    pub(crate) prefix: PathBuf,
+    /// Whether to train one step.
+    pub(crate) fit: bool,
+}
+
+/// What stock DL4J made of it.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) ok: bool,
+    #[serde(default)]
+    pub(crate) error: String,
+    #[serde(default)]
+    pub(crate) inputs_unchanged: bool,
+    #[serde(default)]
+    pub(crate) repeatable: bool,
+    #[serde(default)]
+    pub(crate) parameters: u64,
+    /// Whether all outputs are output or loss layers.
+    pub(crate) trainable: Option<bool>,
+    pub(crate) score_finite: Option<bool>,
+    /// Parameters that the step changed.
+    pub(crate) changed: Option<u64>,
+}
+
+/// The judge's process.
+pub(crate) struct Judge {
+    classpath: String,
+    process: Option<Process>,
+}
+
+struct Process {
+    child: Child,
+    requests: ChildStdin,
+    answers: Receiver<String>,
+}
+
+impl Judge {
+    /// Builds the judge with Maven, once. `None` when there is no Java or Maven.
+    pub(crate) fn build(root: &Path) -> Result<Option<Self>, Failure> {
+        let shell = Shell::new()?;
+        if cmd!(shell, "java -version")
+            .quiet()
+            .ignore_stdout()
+            .ignore_stderr()
+            .run()
+            .is_err()
+            || cmd!(shell, "mvn -v")
+                .quiet()
+                .ignore_stdout()
+                .ignore_stderr()
+                .run()
+                .is_err()
+        {
+            return Ok(None);
+        }
+        let home = root.join("xtask/dl4j-judge");
+        let jar = home.join("target/dl4j-judge.jar");
+        let classpath = home.join("target/classpath.txt");
+        let modified = |path: &Path| {
+            std::fs::metadata(path)
+                .and_then(|metadata| metadata.modified())
+                .ok()
+        };
+        let sources = [
+            home.join("pom.xml"),
+            home.join("src/main/java/caribou/Judge.java"),
+        ];
+        let built = modified(&jar).min(modified(&classpath));
+        if built.is_none() || sources.iter().any(|source| modified(source) > built) {
+            eprintln!("building the DL4J judge with Maven …");
+            shell.change_dir(&home);
+            cmd!(shell, "mvn -q -B package").run()?;
+        }
+        let classpath = format!("{}:{}", jar.display(), shell.read_file(&classpath)?.trim());
+        Ok(Some(Self {
+            classpath,
+            process: None,
+        }))
+    }
+
+    /// Runs one archive. The error of an archive that ends the JVM, or takes too long, says so.
+    pub(crate) fn run(&mut self, request: &Request) -> Result<Answer, Failure> {
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => self.start()?,
+        };
+        let line = serde_json::to_string(request)?;
+        let sent = writeln!(process.requests, "{line}").and_then(|()| process.requests.flush());
+        let failed = |error: &str| {
+            Ok(Answer {
+                error: error.to_owned(),
+                ..Answer::default()
+            })
+        };
+        if sent.is_err() {
+            return failed("the JVM was gone before the archive was read");
+        }
+        match process.answers.recv_timeout(TIMEOUT) {
+            Ok(answer) => {
+                self.process = Some(process);
+                Ok(serde_json::from_str(&answer)?)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                process.child.kill()?;
+                process.child.wait()?;
+                failed("no answer in time")
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                process.child.wait()?;
+                failed("native code ended the JVM")
+            }
+        }
+    }
+
+    fn start(&self) -> Result<Process, Failure> {
+        let mut child = Command::new("java")
+            .args([
+                "-Xmx3g",
+                "-XX:+UseSerialGC",
+                "-cp",
+                &self.classpath,
+                "caribou.Judge",
+            ])
+            .env("OMP_NUM_THREADS", "2")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let requests = child.stdin.take().ok_or("the judge has no standard input")?;
+        let output = child.stdout.take().ok_or("the judge has no standard output")?;
+        let (send, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some(answer) = line.strip_prefix(MARK)
+                    && send.send(answer.to_owned()).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        Ok(Process {
+            child,
+            requests,
+            answers,
+        })
+    }
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            drop(process.requests);
+            // A JVM that does not end by itself must not outlive us.
+            process.child.kill().ok();
+            process.child.wait().ok();
+        }
+    }
+}
