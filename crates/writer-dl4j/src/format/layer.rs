@@ -43,14 +43,12 @@ impl Base {
         }
     }
 
-    /// The common fields of a layer without parameters and function.
-    pub fn plain(name: &str) -> Self {
+    /// The common fields of a layer without parameters. Loss layers need an updater all the same: without one, a
+    /// chain is taken for an archive of an old version.
+    pub fn plain(name: &str, updater: &Updater) -> Self {
         Self {
-            layer_name: Some(name.to_owned()),
-            activation_fn: Activation::Identity,
-            iupdater: None,
-            idropout: None,
             weight_init_fn: None,
+            ..Self::new(name, Activation::Identity, updater)
         }
     }
 }
@@ -145,9 +143,10 @@ macro_rules! layers {
         #[serde(rename_all = "camelCase")]
         #[allow(missing_docs)] // Fields by the names that the classes of DL4J give them.
         pub struct $variant {
+            $($(#[$field_meta])* pub $field: $type,)*
+            // Last: a bidirectional layer hands its name on to the layers inside, which must be there by then.
             #[serde(flatten)]
             pub base: Base,
-            $($(#[$field_meta])* pub $field: $type,)*
         }
 
         impl From<$variant> for Layer {

@@ -362,7 +362,7 @@ impl<'g> Lowering<'g> {
         };
         let name = self.unique(&wanted);
         let base = if parameters.is_empty() {
-            Base::plain(&name)
+            Base::plain(&name, &self.updater)
         } else {
             Base::new(&name, crate::format::Activation::Identity, &self.updater)
         };
@@ -511,21 +511,11 @@ fn fold_preprocessors(vertices: Vec<Placed>, outputs: &[Edge]) -> Vec<Placed> {
             let Kind::Vertex(Vertex::Preprocessor { pre_processor }) = &folded[before].kind else {
                 break;
             };
-            if works_in_place(layer) {
+            // Stock DL4J takes gradients through a chain of preprocessors in the wrong order: one is all a layer gets.
+            if works_in_place(layer) || preprocessor.is_some() {
                 break;
             }
-            *preprocessor = Some(match preprocessor.take() {
-                None => pre_processor.clone(),
-                Some(Preprocessor::Composable {
-                    mut input_pre_processors,
-                }) => {
-                    input_pre_processors.insert(0, pre_processor.clone());
-                    Preprocessor::Composable { input_pre_processors }
-                }
-                Some(own) => Preprocessor::Composable {
-                    input_pre_processors: vec![pre_processor.clone(), own],
-                },
-            });
+            *preprocessor = Some(pre_processor.clone());
             placed.inputs = folded.remove(before).inputs;
         }
         folded.push(placed);
@@ -551,6 +541,32 @@ fn viewed<T>(result: Result<T, caribou_ir::TensorError>, origin: &Origin) -> Low
     result.map_err(|error| Box::new(Finding::error(PARAMETER, origin, error.to_string())))
 }
 
+/// One or two permutations that make up `permutation` and are their own inverses. Stock DL4J takes gradients back by
+/// the permutation itself instead of its inverse, so others could not be trained through. A cycle is the product of two
+/// reflections: `j[i] -> j[-i]`, then `j[i] -> j[1 - i]`.
+fn involutions(permutation: &[usize]) -> Vec<Vec<usize>> {
+    if (0..permutation.len()).all(|i| permutation[permutation[i]] == i) {
+        return vec![permutation.to_vec()];
+    }
+    let mut first = identity(permutation.len());
+    let mut second = identity(permutation.len());
+    let mut seen = vec![false; permutation.len()];
+    for start in 0..permutation.len() {
+        let mut cycle = Vec::new();
+        let mut j = start;
+        while !std::mem::replace(&mut seen[j], true) {
+            cycle.push(j);
+            j = permutation[j];
+        }
+        let n = cycle.len();
+        for i in 0..n {
+            second[cycle[i]] = cycle[(n - i) % n];
+            first[cycle[i]] = cycle[(n + 1 - i) % n];
+        }
+    }
+    vec![first, second]
+}
+
 fn identity(rank: usize) -> Vec<usize> {
     (0..rank).collect()
 }
@@ -561,4 +577,30 @@ fn inverse(permutation: &[usize]) -> Vec<usize> {
         inverse[axis] = i;
     }
     inverse
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_permutation_is_two_that_undo_themselves() {
+        for permutation in [
+            vec![0, 2, 3, 1],
+            vec![0, 3, 1, 2],
+            vec![0, 2, 3, 4, 1],
+            vec![0, 2, 1],
+            vec![0, 2, 1, 4, 3],
+        ] {
+            let steps = involutions(&permutation);
+            for step in &steps {
+                assert!((0..step.len()).all(|i| step[step[i]] == i), "{step:?}");
+            }
+            // Axis j of the result is axis step[j] of what the step reads.
+            let total: Vec<usize> = (0..permutation.len())
+                .map(|j| steps.iter().rev().fold(j, |axis, step| step[axis]))
+                .collect();
+            assert_eq!(total, permutation);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Recurrent layers.
 
 use super::{Lowered, Lowering, inexpressible, viewed};
-use crate::format::{self, Activation as Class, Base, Bidirectional, LSTM, Layer, SimpleRnn, Vertex};
+use crate::format::{Activation as Class, Base, Bidirectional, LSTM, Layer, SimpleRnn, Vertex};
 use caribou_ir::op::{Activation, Cell, Direction, Merge, Recurrent};
 use caribou_ir::{Node, Origin, Tensor};
 
@@ -125,7 +125,10 @@ impl Lowering<'_> {
                     nin: forward.features,
                     nout: forward.units,
                     rnn_data_format: "NCW".into(),
-                    base: format::Base::plain(base.layer_name.as_deref().unwrap_or_default()),
+                    base: Base {
+                        activation_fn: Class::Identity,
+                        ..base.clone()
+                    },
                 }
                 .into()
             });

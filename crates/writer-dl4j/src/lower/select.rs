@@ -131,6 +131,7 @@ impl Lowering<'_> {
     fn last_step(&mut self, node: &Node, value: ValueId) -> Lowered<()> {
         let origin = &node.origin;
         let place = self.place(value, origin)?;
+        let updater = self.updater.clone();
         let alone = self.uses[value.index()] == 1 && !self.shared.contains(&place.vertex);
         if let Some(placed) = self.find(&place.vertex)
             && let Kind::Layer { layer, .. } = &mut placed.kind
@@ -138,7 +139,7 @@ impl Lowering<'_> {
             && alone
             && place.order == [0, 2, 1]
         {
-            let base = Base::plain(&placed.name);
+            let base = Base::plain(&placed.name, &updater);
             let underlying = Box::new(layer.clone());
             *layer = LastTimeStep { base, underlying }.into();
             self.put(node.outputs[0], place.vertex, identity(2));

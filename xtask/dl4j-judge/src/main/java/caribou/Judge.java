@@ -14,8 +14,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -24,6 +26,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.impl.LossSparseMCXENT;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
@@ -134,7 +137,10 @@ public final class Judge {
         if (!trainable || model.numParams() == 0) {
             return;
         }
-        INDArray[] labels = Arrays.stream(outputs).map(Judge::labels).toArray(INDArray[]::new);
+        INDArray[] labels = new INDArray[outputs.length];
+        for (int i = 0; i < outputs.length; i++) {
+            labels[i] = takesClassIndices(model, i) ? classes(outputs[i]) : labels(outputs[i]);
+        }
         INDArray before = model.params().dup();
         if (model instanceof MultiLayerNetwork network) {
             network.fit(new DataSet(inputs[0], labels[0]));
@@ -144,6 +150,25 @@ public final class Judge {
         answer.put("score", Double.toString(model.score()));
         answer.put("score_finite", Double.isFinite(model.score()));
         answer.put("changed", model.params().neq(before).castTo(DataType.LONG).sumNumber().longValue());
+    }
+
+    /** Whether the loss of an output wants class indices in place of one number for each class. */
+    private static boolean takesClassIndices(Model model, int output) {
+        Layer layer;
+        if (model instanceof MultiLayerNetwork network) {
+            layer = network.getOutputLayer();
+        } else {
+            ComputationGraph graph = (ComputationGraph) model;
+            layer = graph.getLayer(graph.getConfiguration().getNetworkOutputs().get(output));
+        }
+        return layer.conf().getLayer() instanceof BaseOutputLayer end
+                && end.getLossFn() instanceof LossSparseMCXENT;
+    }
+
+    /** For each example the class after the most likely one. */
+    private static INDArray classes(INDArray output) {
+        INDArray most = output.argMax(output.rank() - 1).castTo(DataType.FLOAT);
+        return most.add(1).fmod(output.size(-1)).reshape(output.size(0), 1);
     }
 
     /** Labels of the shape of the outputs, in [0, 1]: each output moved half-way towards one. */
