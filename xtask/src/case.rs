@@ -17,8 +17,15 @@ pub(crate) struct Case {
     pub(crate) expect: String,
     /// The layer that a refusal must name.
     pub(crate) layer: Option<String>,
+    /// Whether stock DL4J can train the converted network; false where it has a fault of its own.
+    #[serde(default = "yes")]
+    pub(crate) trains: bool,
     #[serde(skip)]
     pub(crate) directory: PathBuf,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// An input or output.

@@ -40,6 +40,8 @@ pub(crate) struct Answer {
     /// Whether all outputs are output or loss layers.
     pub(crate) trainable: Option<bool>,
     pub(crate) score_finite: Option<bool>,
+    /// Why the step could not be taken.
+    pub(crate) fit_error: Option<String>,
     /// Parameters that the step changed.
     pub(crate) changed: Option<u64>,
 }
@@ -87,11 +89,11 @@ impl Judge {
             home.join("pom.xml"),
             home.join("src/main/java/caribou/Judge.java"),
         ];
-        let built = modified(&jar).min(modified(&classpath));
+        let built = modified(&classpath).and(modified(&jar));
         if built.is_none() || sources.iter().any(|source| modified(source) > built) {
             eprintln!("building the DL4J judge with Maven …");
             shell.change_dir(&home);
-            cmd!(shell, "mvn -q -B package").run()?;
+            cmd!(shell, "mvn -q -B -Dstyle.color=never package").run()?;
         }
         let classpath = format!("{}:{}", jar.display(), shell.read_file(&classpath)?.trim());
         Ok(Some(Self {

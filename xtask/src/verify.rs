@@ -339,14 +339,22 @@ fn stock(case: &Case, converted: &Converted, judge: &mut Judge, work: &Path) -> 
             "running it changed its input, or gave other outputs the second time".into(),
         ));
     }
-    if answer.trainable == Some(true) && answer.parameters > 0 {
-        let moved = answer.changed.unwrap_or(0) > 0;
-        if answer.score_finite != Some(true) || !moved {
-            return Ok(Verdict::Wrong(format!(
-                "training: finite score {:?}, {:?} parameters changed",
-                answer.score_finite, answer.changed
-            )));
+    let trained = match (&answer.fit_error, answer.trainable, answer.parameters) {
+        (Some(error), ..) => Err(error.clone()),
+        (None, Some(true), 1..) => match (answer.score_finite, answer.changed) {
+            (Some(true), Some(1..)) => Ok(()),
+            (score, changed) => Err(format!("finite score {score:?}, {changed:?} parameters changed")),
+        },
+        _ => Ok(()),
+    };
+    match (trained, case.trains) {
+        (Err(error), true) => return Ok(Verdict::Wrong(format!("training: {error}"))),
+        (Ok(()), false) => {
+            return Ok(Verdict::Wrong(
+                "it trains, and the case says that it can't".into(),
+            ));
         }
+        _ => {}
     }
     Ok(verdict)
 }

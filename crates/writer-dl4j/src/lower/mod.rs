@@ -321,15 +321,13 @@ impl<'g> Lowering<'g> {
         if let Some(name) = self.permuted.get(&key) {
             return Ok(name.clone());
         }
-        let pre_processor = Preprocessor::Permute {
-            permutation_indices: permutation[1..].to_vec(),
-        };
-        let name = self.vertex(
-            origin,
-            "permute",
-            Vertex::Preprocessor { pre_processor },
-            &[place.vertex.clone()],
-        );
+        let mut name = place.vertex.clone();
+        for step in involutions(&permutation) {
+            let pre_processor = Preprocessor::Permute {
+                permutation_indices: step[1..].to_vec(),
+            };
+            name = self.vertex(origin, "permute", Vertex::Preprocessor { pre_processor }, &[name]);
+        }
         self.permuted.insert(key, name.clone());
         Ok(name)
     }

@@ -43,6 +43,12 @@ impl Lowering<'_> {
         input: String,
         sides: &[[usize; 2]],
     ) -> Lowered<String> {
+        // What cropping gives of a network's input lies in the user's memory, which training refuses.
+        let input = if self.by_name.contains_key(&input) {
+            input
+        } else {
+            self.copy(&input, origin)
+        };
         let cropping: Vec<usize> = sides.iter().flatten().copied().collect();
         if !(1..=3).contains(&sides.len()) {
             return Err(inexpressible(origin, format!("cropping of {} axes", sides.len())));

@@ -98,7 +98,11 @@ public final class Judge {
         }
         answer.put("repeatable", same);
         if (request.path("fit").asBoolean(false)) {
-            fit(model, before, outputs, answer);
+            try {
+                fit(model, before, outputs, answer);
+            } catch (RuntimeException thrown) {
+                answer.put("fit_error", thrown.toString());
+            }
         }
     }
 
