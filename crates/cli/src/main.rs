@@ -1,2 +1,31 @@
-//! The caribou command.
-fn main() {}
+//! `caribou`: carries trained Keras models to DeepLearning4j and proves that they still compute the same function.
+// The command talks to its user.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod args;
+mod command;
+mod failure;
+mod formats;
+mod model;
+mod report;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Convert(options) => command::convert::run(options, &arguments),
+        Command::Inspect(options) => command::inspect::run(options, &arguments),
+        Command::Run(options) => command::run::run(options, &arguments),
+        Command::Verify(options) => command::verify::run(options, &arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,1 +1,53 @@
-//! Reads TensorFlow graphs (frozen GraphDef, SavedModel) into the caribou graph
+//! Reads TensorFlow graphs (frozen GraphDef, SavedModel) into the caribou graph. This version recognises the files and
+//! says so; reading them comes with a later one.
+
+use caribou_ir::{Confidence, Import, ReadError, ReadOptions, Reader, Source};
+
+/// Reads TensorFlow models.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TensorflowReader;
+
+impl Reader for TensorflowReader {
+    fn name(&self) -> &'static str {
+        "tensorflow"
+    }
+
+    fn probe(&self, source: &Source) -> Confidence {
+        if is_graph_def(source.bytes()) {
+            Confidence::Maybe
+        } else {
+            Confidence::No
+        }
+    }
+
+    fn read(&self, source: &Source, _options: &ReadOptions) -> Result<Import, ReadError> {
+        Err(ReadError::NotYetSupported {
+            path: source.path().to_path_buf(),
+            what: "TensorFlow graphs".into(),
+        })
+    }
+}
+
+/// Whether the bytes begin as a GraphDef does: field 1, a node of some length, whose own field 1 is a printable name.
+fn is_graph_def(bytes: &[u8]) -> bool {
+    let Some((&0x0a, rest)) = bytes.split_first() else {
+        return false;
+    };
+    let length = rest.iter().take(5).position(|byte| byte & 0x80 == 0);
+    let Some([0x0a, count, name @ ..]) = length.and_then(|length| rest.get(length + 1..)) else {
+        return false;
+    };
+    let name = name.get(..usize::from(*count)).unwrap_or_default();
+    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_node_with_a_name_is_a_graph() {
+        assert!(super::is_graph_def(b"\x0a\x10\x0a\x05input\x12\x0bPlaceholder"));
+        assert!(!super::is_graph_def(b"\x89HDF\r\n\x1a\n"));
+        assert!(!super::is_graph_def(b"\x0a"));
+        assert!(!super::is_graph_def(b""));
+    }
+}

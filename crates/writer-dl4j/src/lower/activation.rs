@@ -2,8 +2,7 @@
 
 use super::{Kind, Lowered, Lowering, Placed, identity, inexpressible, viewed};
 use crate::format::{
-    self, Activation as Class, ActivationLayer, Dropout, DropoutLayer, Layer, PReLULayer, Preprocessor,
-    Vertex,
+    self, Activation as Class, ActivationLayer, Dropout, DropoutLayer, Layer, PReLULayer, Vertex,
 };
 use caribou_ir::op::{Activation, Noise, NoiseKind, PRelu, UnaryKind};
 use caribou_ir::{Node, Origin, ValueId};

@@ -322,7 +322,19 @@ impl<'g> Lowering<'g> {
             return Ok(name.clone());
         }
         let mut name = place.vertex.clone();
-        for step in involutions(&permutation) {
+        // Nothing takes the gradient of an input that is read once, and a chain stays one with a single permutation.
+        let input = self
+            .graph
+            .inputs()
+            .iter()
+            .zip(&self.inputs)
+            .find(|(_, edge)| edge.name == name);
+        let plain = input.is_some_and(|(port, _)| self.uses[port.value.index()] == 1);
+        for step in if plain {
+            vec![permutation]
+        } else {
+            involutions(&permutation)
+        } {
             let pre_processor = Preprocessor::Permute {
                 permutation_indices: step[1..].to_vec(),
             };

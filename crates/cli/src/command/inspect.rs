@@ -1,0 +1,165 @@
+//! `caribou inspect`.
+
+use crate::args::{Arguments, Inspect};
+use crate::failure::Failure;
+use crate::{formats, model, report};
+use caribou_ir::op::Operator;
+use caribou_ir::{Findings, ReadOptions, Shape, ValidGraph, WriteError, WriteOptions, Writer, layout};
+use caribou_writer_dl4j::Dl4jWriter;
+use serde_json::json;
+use std::io::{Seek, SeekFrom, Write};
+
+/// One layer of the source.
+struct Row {
+    name: String,
+    kind: String,
+    shape: String,
+    parameters: usize,
+    multiply_adds: Option<u64>,
+}
+
+pub(crate) fn run(options: &Inspect, arguments: &Arguments) -> Result<(), Failure> {
+    let (source, reader) = formats::open(&options.model, None)?;
+    let import = reader
+        .read(&source, &ReadOptions::default())
+        .map_err(Failure::read)?;
+    let graph = model::validated(&options.model, import.graph)?;
+    let mut findings = import.findings;
+    if reader.name() != "dl4j" {
+        findings.extend(inexpressible(&graph)?);
+    }
+    let rows = rows(&graph);
+    let parameters: usize = rows.iter().map(|row| row.parameters).sum();
+    let multiply_adds: Option<u64> = rows.iter().map(|row| row.multiply_adds).sum();
+    if arguments.json {
+        let layers: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "name": row.name, "type": row.kind, "shape": row.shape, "parameters": row.parameters,
+                    "multiply_adds": row.multiply_adds, "bytes": row.parameters * 4,
+                })
+            })
+            .collect();
+        let ports = |ports: &[caribou_ir::Port]| -> Vec<_> {
+            ports
+                .iter()
+                .map(|port| json!({ "name": port.name, "shape": graph.shape(port.value).to_string() }))
+                .collect()
+        };
+        println!(
+            "{:#}",
+            json!({
+                "format": import.format, "layers": layers, "inputs": ports(graph.inputs()),
+                "outputs": ports(graph.outputs()), "parameters": parameters, "multiply_adds": multiply_adds,
+                "bytes": parameters * 4, "findings": findings.iter().map(report::finding).collect::<Vec<_>>(),
+            })
+        );
+    } else {
+        let text = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        println!("{}", import.format);
+        println!(
+            "{:<32} {:<24} {:<22} {:>12} {:>16}",
+            "layer", "type", "shape", "parameters", "multiply-adds"
+        );
+        for row in &rows {
+            let sum = text(row.multiply_adds);
+            println!(
+                "{:<32} {:<24} {:<22} {:>12} {sum:>16}",
+                row.name, row.kind, row.shape, row.parameters
+            );
+        }
+        println!(
+            "{parameters} parameters, {} bytes, {} multiply-adds",
+            parameters * 4,
+            text(multiply_adds)
+        );
+        if let Some(training) = &import.training {
+            println!("optimizer {:?}, losses {:?}", training.updater, training.losses);
+        }
+    }
+    if findings.has_errors() {
+        return Err(Failure::refused(&options.model, findings));
+    }
+    if !arguments.quiet {
+        findings.iter().for_each(|finding| eprintln!("{finding}"));
+    }
+    Ok(())
+}
+
+/// The layers in the order of the graph; the operators of one layer together.
+fn rows(graph: &ValidGraph) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (_, node) in graph.nodes() {
+        let shapes = |values: &[caribou_ir::ValueId]| -> Vec<Shape> {
+            values.iter().map(|&v| graph.shape(v).clone()).collect()
+        };
+        let (inputs, outputs) = (shapes(&node.inputs), shapes(&node.outputs));
+        let (inputs, outputs): (Vec<&Shape>, Vec<&Shape>) =
+            (inputs.iter().collect(), outputs.iter().collect());
+        let parameters: usize = node.op.parameters().iter().map(|(_, tensor)| tensor.len()).sum();
+        let multiply_adds = node.op.multiply_adds(&inputs, &outputs);
+        let shape = outputs
+            .first()
+            .map_or_else(String::new, |shape| shape.to_string());
+        match rows.last_mut().filter(|row| *row.name == *node.origin.layer) {
+            Some(row) => {
+                row.parameters += parameters;
+                row.multiply_adds = row.multiply_adds.zip(multiply_adds).map(|(a, b)| a + b);
+                row.shape = shape;
+            }
+            None => rows.push(Row {
+                name: node.origin.layer.to_string(),
+                kind: node.origin.kind.to_string(),
+                shape,
+                parameters,
+                multiply_adds,
+            }),
+        }
+    }
+    rows
+}
+
+/// What DL4J can't express, found by writing to nowhere.
+fn inexpressible(graph: &ValidGraph) -> Result<Findings, Failure> {
+    let sunk = layout::sink_transposes(graph)
+        .map_err(|error| Failure::model(error.to_string()))?
+        .0;
+    let sunk = model::validated("".as_ref(), sunk)?;
+    match Dl4jWriter::default().write(&sunk, &mut Nowhere::default(), &WriteOptions::default()) {
+        Ok(report) => Ok(report.findings),
+        Err(WriteError::Refused(findings)) => Ok(findings),
+        Err(error) => Err(Failure::model(error.to_string())),
+    }
+}
+
+/// A sink that forgets what it is given.
+#[derive(Default)]
+struct Nowhere {
+    at: u64,
+    end: u64,
+}
+
+impl Write for Nowhere {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.at += bytes.len() as u64;
+        self.end = self.end.max(self.at);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Nowhere {
+    fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
+        let target = match position {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.end.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = target.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+        Ok(self.at)
+    }
+}

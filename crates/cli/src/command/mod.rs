@@ -1,0 +1,6 @@
+//! The commands, one file each.
+
+pub(crate) mod convert;
+pub(crate) mod inspect;
+pub(crate) mod run;
+pub(crate) mod verify;

@@ -1,0 +1,96 @@
+//! How a command ends when it does not succeed.
+
+use caribou_ir::{Findings, ReadError, WriteError};
+use std::path::Path;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The models differ.
+    Differ(String),
+    /// The command was called wrongly.
+    Usage(String),
+    /// The model can't be read or expressed.
+    Model {
+        message: String,
+        help: String,
+        findings: Findings,
+    },
+}
+
+impl Failure {
+    pub(crate) fn model(message: impl Into<String>) -> Self {
+        Self::Model {
+            message: message.into(),
+            help: String::new(),
+            findings: Findings::new(),
+        }
+    }
+
+    /// All findings of a refusal.
+    pub(crate) fn refused(path: &Path, findings: Findings) -> Self {
+        let message = format!("{}: the model can't be expressed", path.display());
+        Self::Model {
+            message,
+            help: String::new(),
+            findings,
+        }
+    }
+
+    pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
+        Self::model(format!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn read(error: ReadError) -> Self {
+        match error {
+            ReadError::Refused { path, findings } => Self::refused(&path, findings),
+            ReadError::Format { path, message, help } => Self::Model {
+                message: format!("{}: {message}", path.display()),
+                help,
+                findings: Findings::new(),
+            },
+            other => Self::model(other.to_string()),
+        }
+    }
+
+    pub(crate) fn write(path: &Path, error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(findings) => Self::refused(path, findings),
+            other => Self::model(format!("{}: {other}", path.display())),
+        }
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Differ(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Model { .. } => 3,
+        }
+    }
+
+    pub(crate) fn findings(&self) -> Findings {
+        match self {
+            Self::Model { findings, .. } => findings.clone(),
+            _ => Findings::new(),
+        }
+    }
+
+    pub(crate) fn print(&self) {
+        match self {
+            Self::Differ(message) | Self::Usage(message) => eprintln!("error: {message}"),
+            Self::Model {
+                message,
+                help,
+                findings,
+            } => {
+                for finding in findings {
+                    eprintln!("{finding}");
+                }
+                eprintln!("error: {message}");
+                if !help.is_empty() {
+                    eprintln!("  help: {help}");
+                }
+            }
+        }
+    }
+}

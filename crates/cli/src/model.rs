@@ -1,0 +1,50 @@
+//! What several commands do with a model.
+
+use crate::failure::Failure;
+use caribou_ir::{Graph, ValidGraph, Validator};
+use caribou_runtime::{Array, Session, compare, seeded_inputs};
+use std::path::Path;
+
+/// Checks a graph that was read from `path`.
+pub(crate) fn validated(path: &Path, graph: Graph) -> Result<ValidGraph, Failure> {
+    Validator::default()
+        .validate(graph)
+        .map_err(|findings| Failure::refused(path, findings))
+}
+
+/// Lengths to try where a size is unknown, until every window of the network finds room.
+const LENGTHS: [usize; 5] = [7, 16, 33, 64, 224];
+
+/// Seeded inputs that the graph can be run on, with its outputs.
+pub(crate) fn seeded_run(
+    graph: &ValidGraph,
+    samples: usize,
+    seed: u64,
+) -> Result<(Vec<Array>, Vec<Array>), Failure> {
+    let session = Session::new(graph);
+    let mut last = String::new();
+    for length in LENGTHS {
+        let inputs = seeded_inputs(graph, samples, length, seed);
+        match session.run(&inputs) {
+            Ok(outputs) => return Ok((inputs, outputs)),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(Failure::Differ(format!(
+        "the source can't be run on seeded inputs: {last}"
+    )))
+}
+
+/// The largest differences of all outputs: absolute, and relative to the output's largest magnitude.
+pub(crate) fn differences(expected: &[Array], found: &[Array]) -> Result<Vec<(f64, f64)>, String> {
+    if expected.len() != found.len() {
+        return Err(format!("{} outputs against {}", expected.len(), found.len()));
+    }
+    let pairs = expected.iter().zip(found).enumerate();
+    pairs
+        .map(|(i, (a, b))| {
+            let difference = compare(a, b).map_err(|error| format!("output {i}: {error}"))?;
+            Ok((difference.max_abs, difference.max_rel))
+        })
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! `REPORT.json`.
+
+use caribou_ir::{Finding, Findings, PortReport, Report, Rewrite};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// What is known of a conversion, whether it succeeded or not.
+#[derive(Default)]
+pub(crate) struct Conversion {
+    pub(crate) format: String,
+    pub(crate) report: Option<Report>,
+    pub(crate) rewrites: Vec<Rewrite>,
+    pub(crate) findings: Findings,
+    pub(crate) verification: Option<Verification>,
+    pub(crate) bytes: u64,
+}
+
+/// How the archive was compared with its source.
+pub(crate) struct Verification {
+    pub(crate) samples: usize,
+    pub(crate) max_abs: f64,
+    pub(crate) max_rel: f64,
+}
+
+fn port(port: &PortReport) -> Value {
+    json!({ "name": port.name, "source_name": port.source_name, "shape": port.shape })
+}
+
+pub(crate) fn finding(finding: &Finding) -> Value {
+    json!({
+        "severity": finding.severity.to_string(),
+        "code": finding.code.to_string(),
+        "origin": finding.origin.as_ref().map(|origin| origin.layer.to_string()),
+        "message": finding.message,
+        "help": finding.help,
+    })
+}
+
+impl Conversion {
+    /// The report as JSON. `source` are the bytes of the model.
+    pub(crate) fn to_json(&self, path: &Path, source: &[u8]) -> Value {
+        let empty = Report::default();
+        let report = self.report.as_ref().unwrap_or(&empty);
+        let digest: String = Sha256::digest(source)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let rewrites = self.rewrites.iter().chain(&report.rewrites).map(|rewrite| {
+            json!({ "name": rewrite.name, "where": rewrite.origin.layer.to_string(), "reason": rewrite.reason })
+        });
+        let layers = report.layers.iter().map(|layer| {
+            json!({ "source": layer.source, "target": layer.target, "exact": layer.exact, "note": layer.note })
+        });
+        json!({
+            "caribou": env!("CARGO_PKG_VERSION"),
+            "source": {
+                "path": path.display().to_string(),
+                "format": self.format,
+                "sha256": digest,
+                "bytes": source.len(),
+            },
+            "target": self.report.as_ref().map(|report| report.target.clone()),
+            "inputs": report.inputs.iter().map(port).collect::<Vec<_>>(),
+            "outputs": report.outputs.iter().map(port).collect::<Vec<_>>(),
+            "layers": layers.collect::<Vec<_>>(),
+            "rewrites": rewrites.collect::<Vec<_>>(),
+            "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
+            "verification": self.verification.as_ref().map(|verification| json!({
+                "samples": verification.samples,
+                "max_abs": verification.max_abs,
+                "max_rel": verification.max_rel,
+            })),
+            "parameters": report.parameters,
+            "bytes": self.bytes,
+        })
+    }
+}
