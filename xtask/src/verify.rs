@@ -288,8 +288,10 @@ fn round_trip(case: &Case, converted: &Converted) -> Result<Verdict, Failure> {
         Err(error) => return Ok(Verdict::Wrong(error.to_string())),
     };
     let source = Source::open(&converted.archive)?;
-    let mut options = ReadOptions::default();
-    options.input_shapes = shapes(&converted.report.inputs);
+    let options = ReadOptions {
+        input_shapes: shapes(&converted.report.inputs),
+        ..ReadOptions::default()
+    };
     let import = match caribou_reader_dl4j::Dl4jReader.read(&source, &options) {
         Ok(import) => import,
         Err(error) => return Ok(Verdict::Wrong(format!("reading back: {error}"))),

@@ -1,4 +1,6 @@
 //! The contract of the command line: exit codes, what is written where, and what is never touched.
+// Helpers of tests fail as tests do.
+#![allow(clippy::unwrap_used)]
 
 use assert_cmd::Command;
 use serde_json::Value;

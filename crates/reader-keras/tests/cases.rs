@@ -1,5 +1,7 @@
 //! Every committed case is read, has the shapes that Keras reported, and survives validation and transpose sinking;
 //! damaged files are refused with an error.
+// Helpers of tests fail as tests do.
+#![allow(clippy::unwrap_used)]
 
 use caribou_ir::{Dim, Graph, ReadError, ReadOptions, Reader, Source, Validator, layout};
 use caribou_reader_keras::KerasReader;

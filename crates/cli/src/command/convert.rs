@@ -154,17 +154,16 @@ fn finite(graph: &ValidGraph, findings: &mut Findings) -> Result<(), Failure> {
 
 /// Reads the archive back and compares its outputs with those of the source.
 fn verify(source: &ValidGraph, archive: &Path, report: &Report) -> Result<Verification, Failure> {
-    let mut options = ReadOptions::default();
-    options.input_shapes = report
-        .inputs
-        .iter()
-        .map(|port| {
-            port.shape
-                .iter()
-                .map(|&size| usize::try_from(size).ok())
-                .collect()
-        })
-        .collect();
+    let sizes = |port: &caribou_ir::PortReport| {
+        port.shape
+            .iter()
+            .map(|&size| usize::try_from(size).ok())
+            .collect()
+    };
+    let options = ReadOptions {
+        input_shapes: report.inputs.iter().map(sizes).collect(),
+        ..ReadOptions::default()
+    };
     let mapped = Source::open(archive).map_err(|error| Failure::io(archive, &error))?;
     let import = Dl4jReader.read(&mapped, &options).map_err(Failure::read)?;
     let written = model::validated(archive, import.graph)?;
@@ -190,7 +189,7 @@ fn verify(source: &ValidGraph, archive: &Path, report: &Report) -> Result<Verifi
     let tolerance = if weighted < DEEP { 1e-5 } else { 1e-4 };
     for (port, (_, relative)) in report.outputs.iter().zip(&differences) {
         // A NaN is no number below the tolerance.
-        if !(*relative <= tolerance) {
+        if relative.is_nan() || *relative > tolerance {
             return Err(Failure::Differ(format!(
                 "the archive computes something else: output {} differs by {relative:.1e}, tolerance {tolerance:.0e}",
                 port.name

@@ -21,11 +21,12 @@ pub(crate) fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
         given.push((name, array(Path::new(path))?));
     }
     // An archive does not store the shapes of its inputs: those of the arrays tell.
-    let mut read = ReadOptions::default();
-    read.input_shapes = given
-        .iter()
-        .map(|(_, array)| array.shape().iter().map(|&size| Some(size)).collect())
-        .collect();
+    let sizes = |array: &Array| array.shape().iter().map(|&size| Some(size)).collect();
+    let shapes = given.iter().map(|(_, array)| sizes(array)).collect();
+    let read = ReadOptions {
+        input_shapes: shapes,
+        ..ReadOptions::default()
+    };
     let import = formats::read(&options.model, None, &read)?;
     let graph = model::validated(&options.model, import.graph)?;
     let mut inputs: Vec<Option<Array>> = vec![None; graph.inputs().len()];

@@ -30,13 +30,13 @@ fn viewed(call: &Call<'_>, result: Result<Tensor, TensorError>) -> Result<Tensor
 /// The channels of the input and the value in the graph's order.
 fn prepared(call: &mut Call<'_>) -> Result<(ValueId, usize), Box<Finding>> {
     let x = call.input()?;
-    let x = call.to_channels_first(x)?;
+    let x = call.channels_ahead(x)?;
     let channels = call.size(x, 1)?;
     Ok((x, channels))
 }
 
 fn finished(call: &mut Call<'_>, y: ValueId) -> Outputs {
-    let y = call.from_channels_first(y)?;
+    let y = call.channels_behind(y)?;
     Ok(vec![call.activated(y)?])
 }
 

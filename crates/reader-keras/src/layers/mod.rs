@@ -258,7 +258,7 @@ impl Call<'_> {
     }
 
     /// `value` brought to `[N, C, D…]`.
-    fn to_channels_first(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
+    fn channels_ahead(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
         if self.channels_first()? || self.rank(value) < 3 {
             return Ok(value);
         }
@@ -267,7 +267,7 @@ impl Call<'_> {
     }
 
     /// `[N, C, D…]` brought back to the order that the layer gives.
-    fn from_channels_first(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
+    fn channels_behind(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
         if self.channels_first()? || self.rank(value) < 3 {
             return Ok(value);
         }

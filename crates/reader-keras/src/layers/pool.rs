@@ -29,9 +29,9 @@ pub(super) fn pool(call: &mut Call<'_>) -> Outputs {
         padding,
         rounding: Rounding::Floor,
     };
-    let x = call.to_channels_first(x)?;
+    let x = call.channels_ahead(x)?;
     let y = call.apply(op, &[x])?;
-    Ok(vec![call.from_channels_first(y)?])
+    Ok(vec![call.channels_behind(y)?])
 }
 
 /// GlobalMaxPooling and GlobalAveragePooling.

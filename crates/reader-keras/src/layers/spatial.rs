@@ -55,12 +55,12 @@ pub(super) fn upsampling(call: &mut Call<'_>) -> Outputs {
     };
     let factors = config!(call, sizes("size", axes));
     let x = call.input()?;
-    let x = call.to_channels_first(x)?;
+    let x = call.channels_ahead(x)?;
     let op = Resize {
         interpolation,
         coordinates: Coordinates::HalfPixel,
         target: ResizeTarget::Factors(factors),
     };
     let y = call.apply(op, &[x])?;
-    Ok(vec![call.from_channels_first(y)?])
+    Ok(vec![call.channels_behind(y)?])
 }

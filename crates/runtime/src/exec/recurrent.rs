@@ -49,7 +49,7 @@ fn run(cell: &Cell, x: &Array3<f32>, reverse: bool) -> Result<Array3<f32>> {
     };
     let (weight, recurrent, bias) = (matrix(weight)?, matrix(recurrent)?, row(bias, columns)?);
     let flat = x.to_shape((batch * steps, features))?;
-    let z = product(flat.view(), &weight) + &ndarray::ArrayView1::from(&bias);
+    let z = product(flat.view(), &weight) + ndarray::ArrayView1::from(&bias);
     let z = z.into_shape_with_order((batch, steps, columns))?;
     let mut outputs = Array3::zeros((batch, steps, units));
     let mut h = Array2::<f32>::zeros((batch, units));
@@ -89,7 +89,7 @@ fn run(cell: &Cell, x: &Array3<f32>, reverse: bool) -> Result<Array3<f32>> {
             Cell::Gru(cell) => {
                 let (f, g) = (function(cell.activation), function(cell.gate));
                 let inner = row(&cell.recurrent_bias, columns)?;
-                let r = h.dot(&recurrent) + &ndarray::ArrayView1::from(&inner);
+                let r = h.dot(&recurrent) + ndarray::ArrayView1::from(&inner);
                 let gate = |n: usize, column: usize| g(f64::from(z[[n, column]]) + f64::from(r[[n, column]]));
                 let candidate = if cell.reset_after {
                     Array2::from_shape_fn((batch, units), |(n, u)| {

@@ -159,7 +159,7 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, ArrayError> {
     let mut cursor = Cursor { bytes, at: 0 };
     let (length, dtype) = cursor.buffer()?;
     let width = if dtype == "INT" { 4 } else { 8 };
-    let room = length.checked_mul(width).unwrap_or(usize::MAX);
+    let room = length.saturating_mul(width);
     cursor.take(room, "a shape")?;
     let at = cursor.at;
     let (elements, name) = cursor.buffer()?;
@@ -170,7 +170,7 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, ArrayError> {
         found: name.to_owned(),
     })?;
     let payload = cursor.at;
-    cursor.take(elements.checked_mul(size).unwrap_or(usize::MAX), "all elements")?;
+    cursor.take(elements.saturating_mul(size), "all elements")?;
     Ok(Header {
         dtype,
         elements,

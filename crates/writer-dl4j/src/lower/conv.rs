@@ -212,7 +212,12 @@ impl Lowering<'_> {
                 from: group * inside,
                 to: (group + 1) * inside - 1,
             };
-            let part = self.vertex(origin, &format!("channels_{group}"), subset, &[input.clone()]);
+            let part = self.vertex(
+                origin,
+                &format!("channels_{group}"),
+                subset,
+                std::slice::from_ref(&input),
+            );
             let rows =
                 |tensor: &Tensor| viewed(tensor.narrow(0, group * outside, (group + 1) * outside), origin);
             let weight = rows(&op.weight)?;

@@ -112,7 +112,7 @@ impl Lowering<'_> {
         let from = self.graph.shape(input).clone();
         let to = self.graph.shape(node.outputs[0]).clone();
         let mut name = vertex;
-        for axis in 1..to.rank() {
+        for (axis, &place) in order.iter().enumerate().skip(1) {
             let (Dim::Fixed(1), dim) = (from.dims()[axis], to.dims()[axis]) else {
                 continue;
             };
@@ -126,7 +126,7 @@ impl Lowering<'_> {
                 ));
             };
             // Doubling keeps the number of vertices small.
-            let axis = order[axis];
+            let axis = place;
             let mut parts = Vec::new();
             let (mut width, mut left) = (1, times);
             loop {
