@@ -522,7 +522,7 @@ fn fold_preprocessors(vertices: Vec<Placed>, outputs: &[Edge]) -> Vec<Placed> {
                 break;
             };
             // Stock DL4J takes gradients through a chain of preprocessors in the wrong order: one is all a layer gets.
-            if works_in_place(layer) || preprocessor.is_some() {
+            if overwrites_input(layer) || preprocessor.is_some() {
                 break;
             }
             *preprocessor = Some(pre_processor.clone());
@@ -533,12 +533,14 @@ fn fold_preprocessors(vertices: Vec<Placed>, outputs: &[Edge]) -> Vec<Placed> {
     folded
 }
 
+/// Layers that overwrite their input at inference.
+fn overwrites_input(layer: &Layer) -> bool {
+    matches!(layer, Layer::ActivationLayer(_) | Layer::PReLULayer(_))
+}
+
 /// Layers that overwrite their input at inference, or give it on as it is.
 fn works_in_place(layer: &Layer) -> bool {
-    matches!(
-        layer,
-        Layer::ActivationLayer(_) | Layer::PReLULayer(_) | Layer::DropoutLayer(_)
-    )
+    overwrites_input(layer) || matches!(layer, Layer::DropoutLayer(_))
 }
 
 /// A refusal at `origin`.
