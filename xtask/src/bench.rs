@@ -1,8 +1,94 @@
-//! Conversions measured.
+//! The conversion of a network of 138 million parameters, as a ratio to copying its file.
 
-use crate::Failure;
+use crate::{Failure, fixtures};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use xshell::{Shell, cmd};
 
-pub(crate) fn run(_root: &Path) -> Result<(), Failure> {
-    Err("later".into())
+/// Runs of each; the fastest counts.
+const RUNS: usize = 3;
+
+pub(crate) fn run(root: &Path) -> Result<(), Failure> {
+    let shell = Shell::new()?;
+    shell.change_dir(root);
+    let model = root.join("target/bench/vgg16.h5");
+    if !model.exists() {
+        let python = fixtures::python(root)?;
+        let script = root.join("xtask/fixtures/bench/vgg16.py");
+        shell.create_dir(root.join("target/bench"))?;
+        cmd!(shell, "{python} {script} {model}").run()?;
+    }
+    cmd!(shell, "cargo build --quiet --release --package caribou-cli").run()?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    let binary = target.join("release/caribou");
+    let (copy, archive) = (
+        root.join("target/bench/copy.h5"),
+        root.join("target/bench/vgg16.zip"),
+    );
+    let mut copied = Duration::MAX;
+    let mut converted = Duration::MAX;
+    let mut anonymous = 0;
+    for _ in 0..RUNS {
+        for path in [&copy, &archive] {
+            shell.remove_path(path)?;
+        }
+        let start = Instant::now();
+        cmd!(shell, "cp {model} {copy}").quiet().run()?;
+        copied = copied.min(start.elapsed());
+        let start = Instant::now();
+        let mut child = Command::new(&binary)
+            .args(["convert", "--no-verify", "-o"])
+            .args([&archive, &model])
+            .stdout(Stdio::null())
+            .spawn()?;
+        let status = format!("/proc/{}/status", child.id());
+        let code = loop {
+            if let Some(code) = child.try_wait()? {
+                break code;
+            }
+            anonymous = anonymous.max(resident(&status));
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        converted = converted.min(start.elapsed());
+        if !code.success() {
+            return Err("the conversion failed".into());
+        }
+    }
+    let ratio = converted.as_secs_f64() / copied.as_secs_f64();
+    let bytes = std::fs::metadata(&model)?.len();
+    let text = format!(
+        "# Benchmarks\n\nPrinted by `cargo xtask bench --quick`, on {}.\n\n\
+         | conversion of VGG16 ({:.0} MB, `--no-verify`, warm cache, best of {RUNS}) | |\n|---|---|\n\
+         | `cp` of the file | {:.2} s |\n| `caribou convert` | {:.2} s |\n| ratio | {ratio:.1} |\n\
+         | peak anonymous memory | {:.0} MiB |\n",
+        machine(),
+        bytes as f64 / 1e6,
+        copied.as_secs_f64(),
+        converted.as_secs_f64(),
+        anonymous as f64 / 1024.0,
+    );
+    println!("{text}");
+    shell.write_file(root.join("docs/benchmarks.md"), text)?;
+    Ok(())
+}
+
+/// Anonymous memory of a process, in KiB.
+fn resident(status: &str) -> u64 {
+    let text = std::fs::read_to_string(status).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+fn machine() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "{cores} cores of {}",
+        model.map_or("an unknown processor", |(_, name)| name)
+    )
 }
