@@ -108,20 +108,25 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
     if cases.is_empty() {
         return Err(format!("no case in {} matches {}", options.cases.display(), options.case).into());
     }
-    let mut judge = match options.dl4j {
+    let stock = match options.dl4j {
         true => Judge::build(root)?,
         false => None,
     };
-    if options.dl4j && judge.is_none() {
+    if options.dl4j && stock.is_none() {
         eprintln!("SKIPPED: there is no Java or no Maven here, so stock DL4J judged nothing");
     }
+    judge(&cases, stock)
+}
+
+/// Takes the cases through all judges and prints what they found.
+pub(crate) fn judge(cases: &[Case], mut judge: Option<Judge>) -> Result<ExitCode, Failure> {
     let work = tempfile::tempdir()?;
     let mut columns = vec![
         Column::new("recorded truth"),
         Column::new("round trip"),
         Column::new("stock DL4J"),
     ];
-    for case in &cases {
+    for case in cases {
         for (name, archive_layout) in [("keep", ArchiveLayout::Keep), ("nchw", ArchiveLayout::Nchw)] {
             let label = format!("{} ({name})", case.case);
             match convert(case, archive_layout, work.path()) {
