@@ -1,6 +1,6 @@
 //! Recurrent layers.
 
-use super::{Lowered, Lowering, inexpressible, viewed};
+use super::{Kind, Lowered, Lowering, Placed, inexpressible, viewed};
 use crate::format::{Activation as Class, Base, Bidirectional, LSTM, Layer, SimpleRnn, Vertex};
 use caribou_ir::op::{Activation, Cell, Direction, Merge, Recurrent};
 use caribou_ir::{Node, Origin, Tensor};
@@ -147,7 +147,20 @@ impl Lowering<'_> {
             (true, true) => self.in_order(&place, &order, origin)?,
             (false, _) => self.array(node.inputs[0], &order, origin)?,
             (true, false) => {
-                let from = self.in_order(&place, &order, origin)?;
+                let mut from = self.in_order(&place, &order, origin)?;
+                // Stock DL4J gives memory free too early when it reverses what an upsampling layer made.
+                let upsampled = |placed: &mut Placed| {
+                    matches!(
+                        &placed.kind,
+                        Kind::Layer {
+                            layer: Layer::Upsampling1D(_),
+                            ..
+                        }
+                    )
+                };
+                if self.find(&from).is_some_and(upsampled) {
+                    from = self.copy(&from, origin);
+                }
                 let reverse = Vertex::ReverseTimeSeries {
                     mask_array_input_name: None,
                 };
