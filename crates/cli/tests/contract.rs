@@ -234,3 +234,23 @@ fn wrong_inputs_are_a_matter_of_usage() {
     );
     assert!(!out.exists());
 }
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_by_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut bytes = std::fs::read(case("dense").join("model.h5")).unwrap();
+    let source = caribou_ir::Source::open(case("dense").join("model.h5")).unwrap();
+    let read =
+        caribou_ir::Reader::read(&caribou_reader_keras::KerasReader, &source, &Default::default()).unwrap();
+    let (_, node) = read.graph.nodes().next().unwrap();
+    let weight = caribou_ir::Operator::parameters(&node.op)[0].1.to_vec().unwrap()[0].to_le_bytes();
+    let at = bytes.windows(4).position(|window| window == weight).unwrap();
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let model = directory.path().join("nan.h5");
+    std::fs::write(&model, bytes).unwrap();
+    let archive = directory.path().join("nan.zip");
+    let refused = caribou(&["convert", text(&model), "-o", text(&archive)]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("dense (Dense): its weight holds 1 numbers"));
+    assert!(!archive.exists());
+}

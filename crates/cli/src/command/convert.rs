@@ -119,7 +119,7 @@ fn convert(options: &Convert, conversion: &mut Conversion) -> Result<(), Failure
         .map_err(|error| Failure::io(&options.output, &error))?
         .len();
     if !options.no_verify {
-        finite(&source, &mut conversion.findings)?;
+        finite(&options.model, &source)?;
         conversion.verification = Some(verify(&source, file.path(), &report)?);
     }
     conversion.report = Some(report);
@@ -132,8 +132,9 @@ fn convert(options: &Convert, conversion: &mut Conversion) -> Result<(), Failure
     Ok(())
 }
 
-/// Says which weights are no numbers.
-fn finite(graph: &ValidGraph, findings: &mut Findings) -> Result<(), Failure> {
+/// Refuses weights that are no numbers, all of them by name.
+fn finite(path: &Path, graph: &ValidGraph) -> Result<(), Failure> {
+    let mut findings = Findings::new();
     for (_, node) in graph.nodes() {
         for (role, tensor) in node.op.parameters() {
             let mut count = 0usize;
@@ -145,9 +146,12 @@ fn finite(graph: &ValidGraph, findings: &mut Findings) -> Result<(), Failure> {
                 .map_err(|error| Failure::model(format!("{}: {error}", node.origin)))?;
             if count > 0 {
                 let message = format!("its {role} holds {count} numbers that are NaN or infinite");
-                findings.push(Finding::warning(NOT_FINITE, &node.origin, message));
+                findings.push(Finding::error(NOT_FINITE, &node.origin, message));
             }
         }
+    }
+    if findings.has_errors() {
+        return Err(Failure::refused(path, findings));
     }
     Ok(())
 }
