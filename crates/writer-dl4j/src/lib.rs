@@ -1,15 +1,21 @@
 //! Writes the caribou graph as a DeepLearning4j archive that stock `ModelSerializer` restores.
 //!
-//! [`format`](mod@format) describes the archive, for readers too; `lower` turns operators into layers and vertices;
-//! `archive` streams the parameters into the zip, so that no more than a block of them is in memory at a time.
+//! [`format`](mod@format) describes the archive, for readers too; `legalize` composes operators that DL4J lacks from
+//! those it has; `lower` turns operators into layers and vertices; `archive` streams the parameters into the zip, so that no more than a block of them is in memory at a time.
 
 mod archive;
 pub mod format;
+mod legalize;
 mod lower;
 
 pub use lower::ArchiveLayout;
 
-use caribou_ir::{Report, Sink, ValidGraph, WriteError, WriteOptions, Writer};
+use caribou_ir::{
+    Code, Finding, Findings, Report, Severity, ShapeError, Sink, ValidGraph, WriteError, WriteOptions, Writer,
+};
+
+/// A composition that does not fit the shapes of its inputs.
+const MISFIT: Code = Code("D0104");
 
 /// How the parameters are stored in the zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,8 +45,21 @@ impl Writer for Dl4jWriter {
         sink: &mut dyn Sink,
         options: &WriteOptions,
     ) -> Result<Report, WriteError> {
-        let network =
-            lower::lower(model, self.layout, options.training.as_ref()).map_err(WriteError::Refused)?;
+        let (graph, rewrites) = legalize::legalize(model).map_err(unsound)?;
+        let mut network =
+            lower::lower(&graph, self.layout, options.training.as_ref()).map_err(WriteError::Refused)?;
+        network.rewrites.splice(0..0, rewrites);
         archive::write(model, network, sink, self.compression)
     }
+}
+
+/// The validator lets no graph through whose operators do not fit; a composition that does not is a fault of ours, and
+/// is refused rather than written.
+fn unsound(error: ShapeError) -> WriteError {
+    WriteError::Refused(Findings::from(Finding::new(
+        Severity::Error,
+        MISFIT,
+        None,
+        error.to_string(),
+    )))
 }

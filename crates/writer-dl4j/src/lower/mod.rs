@@ -230,6 +230,7 @@ impl<'g> Lowering<'g> {
             Op::Elementwise(op) => self.elementwise(node, op),
             Op::Unary(op) => self.unary(node, op.kind),
             Op::Constant(_) => Ok(()),
+            Op::Opaque(op) => Err(inexpressible(&node.origin, op.reason.clone())),
             other => Err(inexpressible(
                 &node.origin,
                 format!("{} has no exact counterpart in DL4J", other.name()),

@@ -1,0 +1,117 @@
+//! Operators that DL4J has no layer for, put together from operators that it has.
+//!
+//! The pass runs before [`lower`](crate::lower): it copies the graph node by node and asks [`composition`] for each
+//! operator. What a composition adds is looked up again, so that one may be built on another. Every composition is
+//! exact up to the rounding of single operations, or states its error bound in its [`Rewrite`]. What can't be composed
+//! is left as it is, or made [`Opaque`] with the reason, for the lowering to refuse by name. One file a family.
+
+mod elementwise;
+
+use caribou_ir::op::{Elementwise, ElementwiseKind, Op, Opaque, Unary, UnaryKind};
+use caribou_ir::{Graph, Origin, Rewrite, ShapeError, ValueId};
+
+/// Why an operator was not composed.
+enum Failure {
+    /// What the composition adds does not fit its inputs.
+    Misfit(ShapeError),
+    /// It can't be, for this reason.
+    #[allow(dead_code)] // The compositions of normalisations and attention are the first to need it.
+    Inexpressible(String),
+}
+
+impl From<ShapeError> for Failure {
+    fn from(error: ShapeError) -> Self {
+        Self::Misfit(error)
+    }
+}
+
+/// The values of the composition; `None` when the operator stays as it is.
+type Composed = Result<Option<Vec<ValueId>>, Failure>;
+
+/// A graph of operators that the lowering knows, as far as they can be composed, and how it came about.
+///
+/// # Errors
+/// Only when the graph is not sound: an operator that does not fit its inputs.
+pub(crate) fn legalize(graph: &Graph) -> Result<(Graph, Vec<Rewrite>), ShapeError> {
+    let (mut new, mut values) = graph.same_inputs();
+    let mut rewrites = Vec::new();
+    for (_, node) in graph.nodes() {
+        let inputs: Vec<ValueId> = node.inputs.iter().map(|input| values[input]).collect();
+        let mut step = Step {
+            graph: &mut new,
+            rewrites: &mut rewrites,
+            origin: &node.origin,
+        };
+        let outputs = match step.push(node.op.clone(), &inputs) {
+            Ok(outputs) => outputs,
+            Err(Failure::Misfit(error)) => return Err(error),
+            Err(Failure::Inexpressible(reason)) => {
+                let outputs = node.outputs.iter().map(|&output| graph.shape(output).clone());
+                let opaque = Opaque {
+                    reason,
+                    outputs: outputs.collect(),
+                };
+                new.push(opaque, &inputs, &node.origin)?
+            }
+        };
+        values.extend(node.outputs.iter().copied().zip(outputs));
+    }
+    for port in graph.outputs() {
+        new.output_like(port, values[&port.value]);
+    }
+    Ok((new, rewrites))
+}
+
+/// The composition of an operator, by its kind.
+fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
+    match op {
+        Op::Unary(op) => elementwise::unary(step, op.kind, inputs),
+        _ => Ok(None),
+    }
+}
+
+/// One node of the old graph on its way into the new one. What is added carries the node's origin.
+struct Step<'s> {
+    graph: &'s mut Graph,
+    rewrites: &'s mut Vec<Rewrite>,
+    origin: &'s Origin,
+}
+
+impl Step<'_> {
+    /// Adds an operator, or its composition.
+    fn push(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>, Failure> {
+        let op = op.into();
+        if let Some(outputs) = composition(self, &op, inputs)? {
+            return Ok(outputs);
+        }
+        Ok(self.graph.push(op, inputs, self.origin)?)
+    }
+
+    /// Adds an operator that makes one value, or its composition.
+    fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Failure> {
+        match self.push(op, inputs)?.as_slice() {
+            [value] => Ok(*value),
+            several => {
+                let message = format!("expected one output, the operator has {}", several.len());
+                Err(ShapeError::new(message).into())
+            }
+        }
+    }
+
+    /// An element-wise function of several values.
+    fn elementwise(&mut self, kind: ElementwiseKind, inputs: &[ValueId]) -> Result<ValueId, Failure> {
+        self.apply(Elementwise { kind }, inputs)
+    }
+
+    /// `scale * x + shift`.
+    #[allow(dead_code)] // The compositions of normalisations and attention are the first to need it.
+    fn affine(&mut self, x: ValueId, scale: f64, shift: f64) -> Result<ValueId, Failure> {
+        let kind = UnaryKind::Affine { scale, shift };
+        self.apply(Unary { kind }, &[x])
+    }
+
+    /// Records that the layer was composed by the rule `name`.
+    fn rewrite(&mut self, name: &'static str, reason: impl Into<String>) {
+        self.rewrites.push(Rewrite::new(name, self.origin, reason));
+    }
+}
