@@ -11,6 +11,8 @@ use xshell::{Shell, cmd};
 
 /// What an answer starts with; native code prints on standard output too.
 const MARK: &str = "@judge ";
+/// What is said of an archive that ended the JVM.
+const CRASHED: &str = "native code ended the JVM";
 /// How long one archive may take.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
@@ -104,11 +106,31 @@ impl Judge {
 
     /// Runs one archive. The error of an archive that ends the JVM, or takes too long, says so.
     pub(crate) fn run(&mut self, request: &Request) -> Result<Answer, Failure> {
+        self.ask(&serde_json::to_string(request)?)
+    }
+
+    /// Ends the JVM by a fault in native code and judges an archive all the same: what a crash costs is the archive
+    /// that caused it.
+    ///
+    /// # Errors
+    /// When the crash went unnoticed, or the JVM was not started anew.
+    pub(crate) fn survives_a_crash(&mut self, request: &Request) -> Result<(), Failure> {
+        let crashed = self.ask(r#"{"crash": true}"#)?;
+        if crashed.ok || crashed.error != CRASHED {
+            return Err(format!("a crash of the JVM was taken for: {}", crashed.error).into());
+        }
+        let answer = self.run(request)?;
+        if !answer.ok {
+            return Err(format!("after a crash of the JVM nothing is judged: {}", answer.error).into());
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, line: &str) -> Result<Answer, Failure> {
         let mut process = match self.process.take() {
             Some(process) => process,
             None => self.start()?,
         };
-        let line = serde_json::to_string(request)?;
         let sent = writeln!(process.requests, "{line}").and_then(|()| process.requests.flush());
         let failed = |error: &str| {
             Ok(Answer {
@@ -131,7 +153,7 @@ impl Judge {
             }
             Err(RecvTimeoutError::Disconnected) => {
                 process.child.wait()?;
-                failed("native code ended the JVM")
+                failed(CRASHED)
             }
         }
     }
@@ -141,6 +163,7 @@ impl Judge {
             .args([
                 "-Xmx3g",
                 "-XX:+UseSerialGC",
+                "-XX:+SuppressFatalErrorMessage",
                 "-cp",
                 &self.classpath,
                 "caribou.Judge",

@@ -121,6 +121,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
 /// Takes the cases through all judges and prints what they found.
 pub(crate) fn judge(cases: &[Case], mut judge: Option<Judge>) -> Result<ExitCode, Failure> {
     let work = tempfile::tempdir()?;
+    let mut crash_survived = false;
     let mut columns = vec![
         Column::new("recorded truth"),
         Column::new("round trip"),
@@ -143,6 +144,10 @@ pub(crate) fn judge(cases: &[Case], mut judge: Option<Judge>) -> Result<ExitCode
                     }
                     columns[1].add(&label, round_trip(case, &converted)?);
                     if let Some(judge) = &mut judge {
+                        if !crash_survived {
+                            crash_survived = true;
+                            judge.survives_a_crash(&request(case, &converted, work.path())?)?;
+                        }
                         columns[2].add(&label, stock(case, &converted, judge, work.path())?);
                     }
                 }
@@ -313,7 +318,8 @@ fn round_trip(case: &Case, converted: &Converted) -> Result<Verdict, Failure> {
     )
 }
 
-fn stock(case: &Case, converted: &Converted, judge: &mut Judge, work: &Path) -> Result<Verdict, Failure> {
+/// What to ask of stock DL4J: the archive with the case's inputs.
+fn request(case: &Case, converted: &Converted, work: &Path) -> Result<Request, Failure> {
     let mut request = Request {
         archive: converted.archive.clone(),
         inputs: Vec::new(),
@@ -328,7 +334,11 @@ fn stock(case: &Case, converted: &Converted, judge: &mut Judge, work: &Path) -> 
         ndarray_npy::write_npy(&path, array)?;
         request.inputs.push(path);
     }
-    let answer = judge.run(&request)?;
+    Ok(request)
+}
+
+fn stock(case: &Case, converted: &Converted, judge: &mut Judge, work: &Path) -> Result<Verdict, Failure> {
+    let answer = judge.run(&request(case, converted, work)?)?;
     if !answer.ok {
         return Ok(Verdict::Wrong(answer.error));
     }
