@@ -10,7 +10,7 @@ use caribou_ir::{
     Code, Dim, Finding, Findings, Graph, Layout, Origin, ReadOptions, Severity, Shape, Tensor, ValueId,
 };
 use caribou_writer_dl4j::format::{Configuration, Preprocessor, Vertex};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A class, or a field of one, that is not known.
 pub(crate) const UNKNOWN: Code = Code("D0301");
@@ -26,8 +26,10 @@ pub(crate) type Built<T> = Result<T, Box<Finding>>;
 
 pub(crate) struct Builder {
     pub(crate) graph: Graph,
-    findings: Findings,
+    pub(crate) findings: Findings,
     pub(crate) parameters: Parameters,
+    /// The values of which DL4J has the rows of all steps below each other; see [`crate::rows`].
+    pub(crate) folded: HashSet<ValueId>,
 }
 
 impl Builder {
@@ -36,6 +38,7 @@ impl Builder {
             graph: Graph::new(),
             findings: Findings::new(),
             parameters: Parameters::new(parameters),
+            folded: HashSet::new(),
         }
     }
 
@@ -64,13 +67,13 @@ impl Builder {
                     let preprocessor = network.input_pre_processors.get(&i.to_string());
                     match self
                         .preprocessed(value, preprocessor, &origin)
-                        .and_then(|x| self.layer(&conf.layer, x, &origin))
+                        .and_then(|x| self.layer_of_rows(&conf.layer_as_restored(), x, &origin))
                     {
                         Ok(next) => value = next,
                         Err(finding) => return self.findings.push(*finding),
                     }
                 }
-                self.graph.output(last, value, Layout::Plain);
+                self.network_output(last, value);
             }
             Configuration::Graph(network) => {
                 let mut values: HashMap<String, ValueId> = HashMap::new();
@@ -100,7 +103,7 @@ impl Builder {
                     // What reads a vertex that could not be read is not missed again.
                     let Some(inputs) = inputs else { continue };
                     let built = match vertex {
-                        Some(vertex) => self.vertex(&vertex, &inputs, &origin),
+                        Some(vertex) => self.vertex_of_rows(&vertex, &inputs, &origin),
                         None => Err(refuse(UNKNOWN, &origin, "its configuration can't be read")),
                     };
                     match built {
@@ -112,9 +115,7 @@ impl Builder {
                 }
                 for name in &network.network_outputs {
                     match values.get(name) {
-                        Some(&value) => {
-                            self.graph.output(name.clone(), value, Layout::Plain);
-                        }
+                        Some(&value) => self.network_output(name.clone(), value),
                         None if self.findings.has_errors() => {}
                         None => {
                             let message = format!("the output {name} is no vertex");
@@ -198,7 +199,7 @@ impl Builder {
             .map_err(|error| refuse(PARAMETERS, origin, error.to_string()))
     }
 
-    fn vertex(&mut self, vertex: &Vertex, inputs: &[ValueId], origin: &Origin) -> Built<ValueId> {
+    pub(crate) fn vertex(&mut self, vertex: &Vertex, inputs: &[ValueId], origin: &Origin) -> Built<ValueId> {
         let one = || {
             inputs
                 .first()
@@ -212,10 +213,13 @@ impl Builder {
                 ..
             } => {
                 let x = self.preprocessed(one()?, pre_processor.as_ref(), origin)?;
-                self.layer(&layer_conf.layer, x, origin)
+                self.layer_of_rows(&layer_conf.layer_as_restored(), x, origin)
             }
             Vertex::Preprocessor { pre_processor } => self.preprocessed(one()?, Some(pre_processor), origin),
-            Vertex::Merge { merge_axis } => self.apply(Concat { axis: *merge_axis }, inputs, origin),
+            Vertex::Merge { merge_axis } => {
+                let axis = inputs.first().map_or(*merge_axis, |&x| self.axis(x, *merge_axis));
+                self.apply(Concat { axis }, inputs, origin)
+            }
             Vertex::ElementWise { op } => {
                 let kind = match op.as_str() {
                     "Add" => ElementwiseKind::Add,
@@ -234,8 +238,9 @@ impl Builder {
                 self.apply(Elementwise { kind }, inputs, origin)
             }
             Vertex::Subset { from, to } => {
-                let cut = SliceAxis::range(1, *from as i64, Some(*to as i64 + 1));
-                self.apply(Slice { axes: vec![cut] }, &[one()?], origin)
+                let x = one()?;
+                let cut = SliceAxis::range(self.axis(x, 1), *from as i64, Some(*to as i64 + 1));
+                self.apply(Slice { axes: vec![cut] }, &[x], origin)
             }
             Vertex::Reshape {
                 new_shape,
@@ -311,6 +316,7 @@ impl Builder {
         let Some(preprocessor) = preprocessor else {
             return Ok(x);
         };
+        self.check_preprocessor(x, preprocessor, origin)?;
         match preprocessor {
             Preprocessor::CnnToFeedForward { .. } => self.apply(Reshape::flatten(), &[x], origin),
             Preprocessor::FeedForwardToCnn {
@@ -331,23 +337,8 @@ impl Builder {
                     .collect();
                 self.permuted(x, &permutation, origin)
             }
-            // DL4J folds time into the batch here. The layers behind it work on the last axis, so [N, T, F] does as
-            // well, and the way back restores the same order.
-            Preprocessor::RnnToFeedForward { rnn_data_format } => {
-                let x = if rnn_data_format == "NCW" {
-                    self.permuted(x, &[0, 2, 1], origin)?
-                } else {
-                    x
-                };
-                Ok(x)
-            }
-            Preprocessor::FeedForwardToRnn { rnn_data_format } => {
-                if rnn_data_format == "NCW" {
-                    self.permuted(x, &[0, 2, 1], origin)
-                } else {
-                    Ok(x)
-                }
-            }
+            Preprocessor::RnnToFeedForward { rnn_data_format } => self.fold(x, rnn_data_format, origin),
+            Preprocessor::FeedForwardToRnn { rnn_data_format } => self.unfold(x, rnn_data_format, origin),
             Preprocessor::Composable { input_pre_processors } => {
                 input_pre_processors.iter().try_fold(x, |x, preprocessor| {
                     self.preprocessed(x, Some(preprocessor), origin)

@@ -8,6 +8,7 @@ mod archive;
 mod build;
 mod layers;
 mod parameters;
+mod rows;
 mod shapes;
 mod training;
 

@@ -77,8 +77,12 @@ fn before(preprocessor: &Preprocessor, behind: Option<Sizes>) -> Option<Sizes> {
             input_height,
             input_width,
             num_channels,
-            ..
-        } => Some(vec![Some(*num_channels), Some(*input_height), Some(*input_width)]),
+            format,
+        } => Some(if format == "NHWC" {
+            vec![Some(*input_height), Some(*input_width), Some(*num_channels)]
+        } else {
+            vec![Some(*num_channels), Some(*input_height), Some(*input_width)]
+        }),
         Preprocessor::FeedForwardToCnn {
             input_height,
             input_width,
@@ -103,6 +107,10 @@ fn of_layer(layer: &Layer) -> Option<Sizes> {
         "NHWC" => vec![None, None, Some(channels)],
         _ => vec![Some(channels), None, None],
     };
+    let volume = |channels: usize, format: &str| match format {
+        "NDHWC" => vec![None, None, None, Some(channels)],
+        _ => vec![Some(channels), None, None, None],
+    };
     Some(match layer {
         Layer::DenseLayer(layer) => vec![Some(layer.nin)],
         Layer::OutputLayer(layer) => vec![Some(layer.nin)],
@@ -122,14 +130,13 @@ fn of_layer(layer: &Layer) -> Option<Sizes> {
         Layer::DepthwiseConvolution2D(layer) => image(layer.nin, &layer.cnn_2d_data_format),
         Layer::SeparableConvolution2D(layer) => image(layer.nin, &layer.cnn_2d_data_format),
         Layer::Deconvolution2D(layer) => image(layer.nin, &layer.cnn_2d_data_format),
-        Layer::Convolution3D(layer) => vec![Some(layer.nin), None, None, None],
-        Layer::Deconvolution3D(layer) => vec![Some(layer.nin), None, None, None],
+        Layer::Convolution3D(layer) => volume(layer.nin, &layer.data_format),
+        Layer::Deconvolution3D(layer) => volume(layer.nin, &layer.data_format),
         Layer::PReLULayer(layer) => layer
             .input_shape
             .iter()
             .map(|&size| Some(size).filter(|&size| size != 1))
             .collect(),
-        Layer::BatchNormalization(layer) => vec![Some(layer.nin)],
         _ => return None,
     })
 }

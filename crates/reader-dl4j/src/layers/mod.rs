@@ -10,7 +10,7 @@ use caribou_ir::op::{
     Activate, BatchNorm, Dense, Embedding, LocalResponseNorm, Noise, NoiseKind, Op, PRelu, Reduce,
     ReduceKind, Reshape, Size, Softmax, Tile,
 };
-use caribou_ir::{Origin, Tensor, ValueId};
+use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{self, Activation as Class, Dropout, Layer};
 
 impl Builder {
@@ -31,7 +31,7 @@ impl Builder {
                 let y = self.activated(y, &l.base.activation_fn, None, origin)?;
                 self.steps_as(y, &l.rnn_data_format, origin)
             }
-            Layer::LossLayer(l) => self.activated(x, &l.base.activation_fn, Some(1), origin),
+            Layer::LossLayer(l) => self.activated(x, &l.base.activation_fn, None, origin),
             Layer::RnnLossLayer(l) => {
                 let axis = if l.rnn_data_format == "NWC" { 2 } else { 1 };
                 self.activated(x, &l.base.activation_fn, Some(axis), origin)
@@ -183,7 +183,7 @@ impl Builder {
     }
 
     /// `[N, F, T]` or `[N, T, F]`, as `format` says, to `[N, T, F]`.
-    fn steps_first(&mut self, x: ValueId, format: &str, origin: &Origin) -> Built<ValueId> {
+    pub(crate) fn steps_first(&mut self, x: ValueId, format: &str, origin: &Origin) -> Built<ValueId> {
         if format == "NWC" {
             Ok(x)
         } else {
@@ -192,7 +192,7 @@ impl Builder {
     }
 
     /// `[N, T, F]` to what `format` says.
-    fn steps_as(&mut self, x: ValueId, format: &str, origin: &Origin) -> Built<ValueId> {
+    pub(crate) fn steps_as(&mut self, x: ValueId, format: &str, origin: &Origin) -> Built<ValueId> {
         self.steps_first(x, format, origin)
     }
 
@@ -220,9 +220,6 @@ impl Builder {
     }
 
     fn batch_norm(&mut self, l: &format::BatchNormalization, x: ValueId, origin: &Origin) -> Built<ValueId> {
-        if l.use_log_std && l.lock_gamma_beta {
-            return Err(refuse(UNKNOWN, origin, "a logarithmic variance is not supported"));
-        }
         let rank = self.rank(x);
         // Rows of a sequence come as [N, T, F] here, images as they are.
         let axis = if rank == 4 && l.cnn_2d_format != "NHWC" {
@@ -241,7 +238,12 @@ impl Builder {
                 Some(self.take(&[l.nout], origin)?),
             )
         };
-        let (mean, variance) = (self.take(&[l.nout], origin)?, self.take(&[l.nout], origin)?);
+        let mean = self.take(&[l.nout], origin)?;
+        let mut variance = self.take(&[l.nout], origin)?;
+        if l.use_log_std {
+            variance = squared_power_of_ten(&variance)
+                .map_err(|error| refuse(UNKNOWN, origin, error.to_string()))?;
+        }
         let op = BatchNorm {
             axis,
             scale,
@@ -253,4 +255,11 @@ impl Builder {
         };
         self.apply(op, &[x], origin)
     }
+}
+
+/// `(10^v)^2` of every element: a variance from the decimal logarithm of its root.
+fn squared_power_of_ten(logarithms: &Tensor) -> Result<Tensor, TensorError> {
+    let square = |&v: &f32| 10f64.powf(2.0 * f64::from(v)) as f32;
+    let values: Vec<f32> = logarithms.to_vec()?.iter().map(square).collect();
+    Tensor::from_f32(&logarithms.shape(), &values)
 }

@@ -58,6 +58,16 @@ impl NeuralNetConfiguration {
             data_type: float(),
         }
     }
+
+    /// The layer as DL4J takes it: whether a batch normalisation stores logarithms of deviations is not what its own
+    /// field says, but whether `var` is missing among the variables.
+    pub fn layer_as_restored(&self) -> Layer {
+        let mut layer = self.layer.clone();
+        if let Layer::BatchNormalization(layer) = &mut layer {
+            layer.use_log_std = !self.variables.iter().any(|name| name == "var");
+        }
+        layer
+    }
 }
 
 /// A chain of layers.
