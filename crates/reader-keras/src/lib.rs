@@ -63,10 +63,14 @@ impl Reader for KerasReader {
         let root = file.root().map_err(damaged)?;
         let version = root.text("keras_version").map_err(damaged)?;
         let Some(text) = root.text("model_config").map_err(damaged)? else {
+            let members = root.members().map_err(damaged)?;
+            let found: Vec<&str> = members.groups.iter().take(6).map(String::as_str).collect();
             return Err(ReadError::Format {
                 path: path(),
-                message: "the file has no model_config attribute: it holds weights only, or no Keras model"
-                    .into(),
+                message: format!(
+                    "the file has no model_config attribute: it holds weights only, or no Keras model (its groups: {})",
+                    found.join(", ")
+                ),
                 help: "save the whole model with model.save('model.h5'), not save_weights".into(),
             });
         };
