@@ -20,6 +20,8 @@ pub(crate) struct Case {
     /// Whether stock DL4J can train the converted network; false where it has a fault of its own.
     #[serde(default = "yes")]
     pub(crate) trains: bool,
+    /// The option `--unroll-recurrent` of the conversion.
+    pub(crate) unroll_recurrent: Option<usize>,
     #[serde(skip)]
     pub(crate) directory: PathBuf,
 }

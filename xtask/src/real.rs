@@ -41,6 +41,7 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode, Failure> {
         tolerance: 1e-4,
         expect: "convert".into(),
         layer: None,
+        unroll_recurrent: None,
         trains: true,
         directory: home,
     };

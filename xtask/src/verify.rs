@@ -217,6 +217,7 @@ fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted,
     let mut sink = BufWriter::new(File::create(&archive).map_err(|error| broken(error.to_string()))?);
     let mut options = WriteOptions::default();
     options.training = import.training;
+    options.unroll_recurrent = case.unroll_recurrent;
     let report = Dl4jWriter {
         layout,
         compression: Compression::Auto,

@@ -56,6 +56,10 @@ pub(crate) struct Convert {
     /// How parameters are stored.
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) compression: CompressionChoice,
+    /// Write recurrent layers that DL4J lacks (GRU, among others) as layers of their own for each step, where they have no
+    /// more steps than this. The weights are copied for each step.
+    #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) unroll_recurrent: Option<u32>,
     /// Write what was done as JSON, also when the model is refused.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,

@@ -118,7 +118,7 @@ fn a_refusal_names_the_layer_and_leaves_no_archive() {
     let directory = tempfile::tempdir().unwrap();
     let archive = directory.path().join("gru.zip");
     let report = directory.path().join("gru.json");
-    let model = case("refused_gru").join("model.h5");
+    let model = case("gru_refused").join("model.h5");
     let refused = caribou(&[
         "convert",
         text(&model),
@@ -128,11 +128,11 @@ fn a_refusal_names_the_layer_and_leaves_no_archive() {
         text(&report),
     ]);
     assert_eq!(refused.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("gates (GRU)"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("gru (GRU)"));
     assert!(refused.stdout.is_empty());
     assert!(!archive.exists());
     let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
-    assert_eq!(report["findings"][0]["origin"], "gates");
+    assert_eq!(report["findings"][0]["origin"], "gru");
     let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "only the report is left");
     assert_eq!(caribou(&["inspect", text(&model)]).status.code(), Some(3));
@@ -151,7 +151,7 @@ fn what_is_there_is_replaced_only_by_force() {
         Some(2)
     );
     assert_eq!(std::fs::read(&archive).unwrap(), b"precious");
-    let refused = case("refused_gru").join("model.h5");
+    let refused = case("gru_refused").join("model.h5");
     assert_eq!(
         caribou(&["convert", text(&refused), "-o", text(&archive), "--force"])
             .status
@@ -253,4 +253,25 @@ fn weights_that_are_no_numbers_are_refused_by_layer() {
     assert_eq!(refused.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("dense (Dense): its weight holds 1 numbers"));
     assert!(!archive.exists());
+}
+
+#[test]
+fn a_gru_is_refused_with_the_option_that_converts_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = case("gru").join("model.h5");
+    let archive = directory.path().join("gru.zip");
+    let refused = caribou(&["convert", text(&model), "-o", text(&archive)]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--unroll-recurrent 5"));
+    let done = caribou(&[
+        "convert",
+        text(&model),
+        "-o",
+        text(&archive),
+        "--unroll-recurrent",
+        "5",
+    ]);
+    let messages = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{messages}");
+    assert!(messages.contains("no longer tied"), "{messages}");
 }

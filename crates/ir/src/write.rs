@@ -14,6 +14,9 @@ impl<T: Write + Seek> Sink for T {}
 pub struct WriteOptions {
     /// How the model was being trained: the loss and the optimiser to write.
     pub training: Option<Training>,
+    /// The largest number of steps of a recurrent layer that may be written as layers of their own, one set a step,
+    /// where the target has no such recurrent layer. `None` when none may.
+    pub unroll_recurrent: Option<usize>,
 }
 
 /// How one or more layers of the source became layers of the target.

@@ -45,10 +45,11 @@ impl Writer for Dl4jWriter {
         sink: &mut dyn Sink,
         options: &WriteOptions,
     ) -> Result<Report, WriteError> {
-        let (graph, rewrites) = legalize::legalize(model).map_err(unsound)?;
-        let mut network =
-            lower::lower(&graph, self.layout, options.training.as_ref()).map_err(WriteError::Refused)?;
-        network.rewrites.splice(0..0, rewrites);
+        let legal = legalize::legalize(model, options).map_err(unsound)?;
+        let mut network = lower::lower(&legal.graph, self.layout, options.training.as_ref())
+            .map_err(WriteError::Refused)?;
+        network.rewrites.splice(0..0, legal.rewrites);
+        network.findings.extend(legal.findings);
         archive::write(model, network, sink, self.compression)
     }
 }

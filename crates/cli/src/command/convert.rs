@@ -105,6 +105,7 @@ fn convert(options: &Convert, conversion: &mut Conversion) -> Result<(), Failure
     };
     let mut write_options = WriteOptions::default();
     write_options.training = import.training;
+    write_options.unroll_recurrent = options.unroll_recurrent.map(|max| max as usize);
     let mut sink = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     let report = writer
         .write(&sunk, &mut sink, &write_options)

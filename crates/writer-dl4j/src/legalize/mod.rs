@@ -6,16 +6,19 @@
 //! is left as it is, or made [`Opaque`] with the reason, for the lowering to refuse by name. One file a family.
 
 mod elementwise;
+mod unroll;
 
-use caribou_ir::op::{Elementwise, ElementwiseKind, Op, Opaque, Unary, UnaryKind};
-use caribou_ir::{Graph, Origin, Rewrite, ShapeError, ValueId};
+use caribou_ir::op::{Activate, Activation, Elementwise, ElementwiseKind, Op, Opaque, Unary, UnaryKind};
+use caribou_ir::{Findings, Graph, Origin, Rewrite, ShapeError, ValueId, WriteOptions};
+use std::collections::HashMap;
+
+pub(crate) use unroll::has_layer;
 
 /// Why an operator was not composed.
 enum Failure {
     /// What the composition adds does not fit its inputs.
     Misfit(ShapeError),
     /// It can't be, for this reason.
-    #[allow(dead_code)] // The compositions of normalisations and attention are the first to need it.
     Inexpressible(String),
 }
 
@@ -29,17 +32,29 @@ impl From<ShapeError> for Failure {
 type Composed = Result<Option<Vec<ValueId>>, Failure>;
 
 /// A graph of operators that the lowering knows, as far as they can be composed, and how it came about.
+pub(crate) struct Legal {
+    pub(crate) graph: Graph,
+    pub(crate) rewrites: Vec<Rewrite>,
+    pub(crate) findings: Findings,
+}
+
+/// Composes what can be composed.
 ///
 /// # Errors
 /// Only when the graph is not sound: an operator that does not fit its inputs.
-pub(crate) fn legalize(graph: &Graph) -> Result<(Graph, Vec<Rewrite>), ShapeError> {
+pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, ShapeError> {
     let (mut new, mut values) = graph.same_inputs();
     let mut rewrites = Vec::new();
+    let mut findings = Findings::new();
+    let mut steps = HashMap::new();
     for (_, node) in graph.nodes() {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|input| values[input]).collect();
         let mut step = Step {
             graph: &mut new,
             rewrites: &mut rewrites,
+            findings: &mut findings,
+            steps: &mut steps,
+            options,
             origin: &node.origin,
         };
         let outputs = match step.push(node.op.clone(), &inputs) {
@@ -59,13 +74,19 @@ pub(crate) fn legalize(graph: &Graph) -> Result<(Graph, Vec<Rewrite>), ShapeErro
     for port in graph.outputs() {
         new.output_like(port, values[&port.value]);
     }
-    Ok((new, rewrites))
+    Ok(Legal {
+        graph: new,
+        rewrites,
+        findings,
+    })
 }
 
 /// The composition of an operator, by its kind.
 fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
     match op {
         Op::Unary(op) => elementwise::unary(step, op.kind, inputs),
+        Op::Recurrent(op) => unroll::recurrent(step, op, inputs),
+        Op::Slice(op) => unroll::slice(step, op, inputs),
         _ => Ok(None),
     }
 }
@@ -74,6 +95,10 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
 struct Step<'s> {
     graph: &'s mut Graph,
     rewrites: &'s mut Vec<Rewrite>,
+    findings: &'s mut Findings,
+    /// The steps of sequences that were put together from single ones.
+    steps: &'s mut HashMap<ValueId, Vec<ValueId>>,
+    options: &'s WriteOptions,
     origin: &'s Origin,
 }
 
@@ -103,8 +128,15 @@ impl Step<'_> {
         self.apply(Elementwise { kind }, inputs)
     }
 
+    /// A function of every element; nothing is added for the identity.
+    fn activate(&mut self, function: Activation, x: ValueId) -> Result<ValueId, Failure> {
+        match function {
+            Activation::Linear => Ok(x),
+            function => self.apply(Activate { function }, &[x]),
+        }
+    }
+
     /// `scale * x + shift`.
-    #[allow(dead_code)] // The compositions of normalisations and attention are the first to need it.
     fn affine(&mut self, x: ValueId, scale: f64, shift: f64) -> Result<ValueId, Failure> {
         let kind = UnaryKind::Affine { scale, shift };
         self.apply(Unary { kind }, &[x])

@@ -46,6 +46,11 @@ pub(super) fn class(function: Activation) -> Option<Class> {
     })
 }
 
+/// Whether DL4J has a class for the function.
+pub(crate) fn has_class(function: Activation) -> bool {
+    class(function).is_some()
+}
+
 impl Lowering<'_> {
     pub(super) fn activate(&mut self, node: &Node, function: Activation) -> Lowered<()> {
         let Some(class) = class(function) else {

@@ -17,6 +17,8 @@ mod reshape;
 mod select;
 mod spatial;
 
+pub(crate) use activation::has_class;
+
 use crate::format::{Base, Layer, Preprocessor, Updater, Vertex};
 use caribou_ir::op::{Op, Operator, Transpose};
 use caribou_ir::{Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};

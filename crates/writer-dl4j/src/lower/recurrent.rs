@@ -2,7 +2,8 @@
 
 use super::{Kind, Lowered, Lowering, Placed, inexpressible, viewed};
 use crate::format::{Activation as Class, Base, Bidirectional, LSTM, Layer, SimpleRnn, Vertex};
-use caribou_ir::op::{Activation, Cell, Direction, Merge, Recurrent};
+use crate::legalize;
+use caribou_ir::op::{Activation, Cell, Direction, Lstm, Merge, Recurrent};
 use caribou_ir::{Node, Origin, Tensor};
 
 /// DL4J's order of the column blocks, as positions in i, f, c, o.
@@ -97,9 +98,42 @@ fn layer(written: &Written, base: Base) -> Layer {
 }
 
 impl Lowering<'_> {
+    /// Refuses cells that DL4J has no layer for, and says what can be done.
+    fn check_cells(&self, node: &Node, op: &Recurrent) -> Lowered<()> {
+        let mut cells = vec![&op.cell];
+        if let Direction::Bidirectional { backward, .. } = &op.direction {
+            cells.push(backward);
+        }
+        let Some(cell) = cells.into_iter().find(|cell| !legalize::has_layer(cell)) else {
+            return Ok(());
+        };
+        let message = match cell {
+            Cell::Gru(_) => "DL4J has no GRU".to_owned(),
+            Cell::Lstm(cell) if cell.peephole.is_some() => "an LSTM with peepholes".to_owned(),
+            Cell::Lstm(Lstm { activation, gate, .. }) => {
+                format!("DL4J has no LSTM with the functions {activation:?} and {gate:?}")
+            }
+            Cell::Simple(cell) => format!(
+                "DL4J has no recurrent layer with the function {:?}",
+                cell.activation
+            ),
+        };
+        let help = match self.graph.shape(node.inputs[0]).size(1) {
+            Some(steps) => format!(
+                "convert with --unroll-recurrent {steps} or more to write each of its {steps} steps as layers of their own"
+            ),
+            None => "give the model's input a fixed number of steps, and convert with --unroll-recurrent"
+                .to_owned(),
+        };
+        let mut finding = inexpressible(&node.origin, message);
+        finding.help = help;
+        Err(finding)
+    }
+
     pub(super) fn recurrent(&mut self, node: &Node, op: &Recurrent) -> Lowered<()> {
         let origin = &node.origin;
         let order = vec![0, 2, 1];
+        self.check_cells(node, op)?;
         let forward = written(&op.cell, origin)?;
         if let Direction::Bidirectional { backward, merge } = &op.direction {
             let input = self.array(node.inputs[0], &order, origin)?;
