@@ -7,6 +7,7 @@ mod case;
 mod fixtures;
 mod judge;
 mod real;
+mod verdict;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -57,6 +58,12 @@ enum Framework {
         #[arg(long, default_value = "*")]
         case: String,
     },
+    /// The families of keras.applications and networks built from them, in target/architectures.
+    Architectures {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+    },
     /// A larger set of random Keras 2 networks, in target/keras-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -81,6 +88,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Fixtures {
             framework: Framework::Keras { case },
         } => fixtures::keras(&root, "testdata/keras", "committed", &case)?,
+        Task::Fixtures {
+            framework: Framework::Architectures { case },
+        } => fixtures::keras(&root, "target/architectures", "architectures", &case)?,
         Task::Fixtures {
             framework: Framework::Sweep { case },
         } => fixtures::keras(&root, "target/keras-sweep", "sweep", &case)?,

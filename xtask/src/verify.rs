@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::case::{Case, cases};
 use crate::judge::{Judge, Request};
+use crate::verdict::{self, Column, Verdict};
 use caribou_ir::{
     Findings, Limits, PortReport, ReadError, ReadOptions, Reader, Report, Source, ValidGraph, Validator,
     WriteError, WriteOptions, Writer, layout,
@@ -14,6 +15,9 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -35,63 +39,6 @@ impl Options {
             dl4j: true,
             case: "*".into(),
             cases: "testdata/keras".into(),
-        }
-    }
-}
-
-/// What a judge found.
-enum Verdict {
-    /// The numbers agree, with this relative error.
-    Right(f64),
-    /// The layer that was expected was refused.
-    RefusedAsExpected,
-    /// Refused, and it should not have been.
-    Refused(String),
-    /// Other numbers, or none.
-    Wrong(String),
-}
-
-/// The verdicts of one judge.
-struct Column {
-    name: &'static str,
-    right: usize,
-    refused_as_expected: usize,
-    refused: usize,
-    wrong: usize,
-    worst: f64,
-    worst_case: String,
-}
-
-impl Column {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            right: 0,
-            refused_as_expected: 0,
-            refused: 0,
-            wrong: 0,
-            worst: 0.0,
-            worst_case: String::new(),
-        }
-    }
-
-    fn add(&mut self, case: &str, verdict: Verdict) {
-        match verdict {
-            Verdict::Right(error) => {
-                self.right += 1;
-                if error > self.worst {
-                    (self.worst, self.worst_case) = (error, case.to_owned());
-                }
-            }
-            Verdict::RefusedAsExpected => self.refused_as_expected += 1,
-            Verdict::Refused(why) => {
-                self.refused += 1;
-                println!("{case}: {}: refused: {why}", self.name);
-            }
-            Verdict::Wrong(what) => {
-                self.wrong += 1;
-                println!("{case}: {}: WRONG: {what}", self.name);
-            }
         }
     }
 }
@@ -118,69 +65,98 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
     judge(&cases, stock)
 }
 
-/// Takes the cases through all judges and prints what they found.
-pub(crate) fn judge(cases: &[Case], mut judge: Option<Judge>) -> Result<ExitCode, Failure> {
-    let work = tempfile::tempdir()?;
-    let mut crash_survived = false;
-    let mut columns = vec![
-        Column::new("recorded truth"),
-        Column::new("round trip"),
-        Column::new("stock DL4J"),
-    ];
-    for case in cases {
-        for (name, archive_layout) in [("keep", ArchiveLayout::Keep), ("nchw", ArchiveLayout::Nchw)] {
-            let label = format!("{} ({name})", case.case);
-            match convert(case, archive_layout, work.path()) {
-                Ok(converted) if case.expect == "refuse" => {
-                    let verdict = Verdict::Wrong(format!(
-                        "was converted to {} layers",
-                        converted.report.layers.len()
-                    ));
-                    columns[0].add(&label, verdict);
-                }
-                Ok(converted) => {
-                    if archive_layout == ArchiveLayout::Keep {
-                        columns[0].add(&label, recorded(case, &converted)?);
-                    }
-                    columns[1].add(&label, round_trip(case, &converted)?);
-                    if let Some(judge) = &mut judge {
-                        if !crash_survived {
-                            crash_survived = true;
-                            judge.survives_a_crash(&request(case, &converted, work.path())?)?;
-                        }
-                        columns[2].add(&label, stock(case, &converted, judge, work.path())?);
+/// The verdicts on one case: the number of the judge's column, what was judged, and what was found.
+type Verdicts = Vec<(usize, String, Verdict)>;
+
+/// Takes the cases through all judges and prints what they found. There is one JVM; reading, writing and running go
+/// on beside it.
+pub(crate) fn judge(cases: &[Case], judge: Option<Judge>) -> Result<ExitCode, Failure> {
+    let judge = judge.map(Mutex::new);
+    if let Some(judge) = &judge {
+        survive_a_crash(cases, judge)?;
+    }
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (send, receive) = channel();
+    let mut columns = ["recorded truth", "round trip", "stock DL4J"].map(Column::new);
+    std::thread::scope(|scope| {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..workers.min(cases.len()) {
+            let (send, next, stop, judge) = (send.clone(), &next, &stop, judge.as_ref());
+            scope.spawn(move || {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed))
+                    && !stop.load(Ordering::Relaxed)
+                {
+                    let verdicts =
+                        verdicts(case, judge).map_err(|failure| format!("{}: {failure}", case.case));
+                    stop.fetch_or(verdicts.is_err(), Ordering::Relaxed);
+                    if send.send(verdicts).is_err() {
+                        break;
                     }
                 }
-                Err(findings) if case.expect == "refuse" && names(&findings, case) => {
-                    columns[0].add(&label, Verdict::RefusedAsExpected);
-                }
-                Err(findings) => columns[0].add(&label, Verdict::Refused(findings.to_string())),
+            });
+        }
+        drop(send);
+        for verdicts in receive {
+            for (column, label, verdict) in verdicts? {
+                columns[column].add(&label, verdict);
             }
         }
-    }
-    println!(
-        "\n{:<16} {:>6} {:>19} {:>8} {:>6}   worst error",
-        "judge", "right", "refused as expected", "refused", "wrong"
-    );
-    for column in &columns {
-        println!(
-            "{:<16} {:>6} {:>19} {:>8} {:>6}   {:.1e} {}",
-            column.name,
-            column.right,
-            column.refused_as_expected,
-            column.refused,
-            column.wrong,
-            column.worst,
-            column.worst_case
-        );
-    }
+        Ok::<(), Failure>(())
+    })?;
+    verdict::print(&columns);
     println!("{} cases", cases.len());
-    let failed = columns.iter().any(|column| column.refused + column.wrong > 0);
-    Ok(if failed {
+    Ok(if columns.iter().any(Column::failed) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Has the JVM of stock DL4J end in native code, and sees that the next archive is judged all the same.
+fn survive_a_crash(cases: &[Case], judge: &Mutex<Judge>) -> Result<(), Failure> {
+    let work = tempfile::tempdir()?;
+    for case in cases.iter().filter(|case| case.expect == "convert") {
+        if let Ok(converted) = convert(case, ArchiveLayout::Keep, work.path()) {
+            let request = request(case, &converted, work.path())?;
+            return lock(judge).survives_a_crash(&request);
+        }
+    }
+    Ok(())
+}
+
+/// The judge; one that another thread gave up is as good as new, since its JVM is started when it is asked.
+fn lock(judge: &Mutex<Judge>) -> MutexGuard<'_, Judge> {
+    judge.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes one case through all judges, in both layouts.
+fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>) -> Result<Verdicts, Failure> {
+    let work = tempfile::tempdir()?;
+    let mut verdicts = Vec::new();
+    for (name, archive_layout) in [("keep", ArchiveLayout::Keep), ("nchw", ArchiveLayout::Nchw)] {
+        let label = format!("{} ({name})", case.case);
+        let mut add = |column: usize, verdict: Verdict| verdicts.push((column, label.clone(), verdict));
+        match convert(case, archive_layout, work.path()) {
+            Ok(converted) if case.expect == "refuse" => {
+                let layers = converted.report.layers.len();
+                add(0, Verdict::Wrong(format!("was converted to {layers} layers")));
+            }
+            Ok(converted) => {
+                if archive_layout == ArchiveLayout::Keep {
+                    add(0, recorded(case, &converted)?);
+                }
+                add(1, round_trip(case, &converted)?);
+                if let Some(judge) = judge {
+                    add(2, stock(case, &converted, judge, work.path())?);
+                }
+            }
+            Err(findings) if case.expect == "refuse" && names(&findings, case) => {
+                add(0, Verdict::RefusedAsExpected);
+            }
+            Err(findings) => add(0, Verdict::Refused(verdict::shortened(&findings))),
+        }
+    }
+    Ok(verdicts)
 }
 
 fn names(findings: &Findings, case: &Case) -> bool {
@@ -338,8 +314,9 @@ fn request(case: &Case, converted: &Converted, work: &Path) -> Result<Request, F
     Ok(request)
 }
 
-fn stock(case: &Case, converted: &Converted, judge: &mut Judge, work: &Path) -> Result<Verdict, Failure> {
-    let answer = judge.run(&request(case, converted, work)?)?;
+fn stock(case: &Case, converted: &Converted, judge: &Mutex<Judge>, work: &Path) -> Result<Verdict, Failure> {
+    let request = request(case, converted, work)?;
+    let answer = lock(judge).run(&request)?;
     if !answer.ok {
         return Ok(Verdict::Wrong(answer.error));
     }

@@ -76,9 +76,10 @@ impl Weights {
         let named = || self.entries.iter().filter(|entry| entry.variable() == variable);
         let mut found: Vec<&Entry> = named().collect();
         // The outermost scope is the group itself; only where it holds several variables of this name do the
-        // inner ones have to tell them apart.
-        for scope in scopes {
-            if found.len() > 1 {
+        // inner ones have to tell them apart: the layer's own first. Names of the models between need not be in
+        // the path, since the layers of a functional model are named without it.
+        for (i, scope) in scopes.iter().rev().enumerate() {
+            if found.len() > 1 && (i == 0 || found.iter().any(|entry| entry.within(scope))) {
                 found.retain(|entry| entry.within(scope));
             }
         }

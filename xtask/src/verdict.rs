@@ -1,0 +1,94 @@
+//! What the judges found, counted and printed.
+
+use caribou_ir::Findings;
+
+/// What a judge found.
+pub(crate) enum Verdict {
+    /// The numbers agree, with this relative error.
+    Right(f64),
+    /// The layer that was expected was refused.
+    RefusedAsExpected,
+    /// Refused, and it should not have been.
+    Refused(String),
+    /// Other numbers, or none.
+    Wrong(String),
+}
+
+/// The verdicts of one judge.
+pub(crate) struct Column {
+    name: &'static str,
+    right: usize,
+    refused_as_expected: usize,
+    refused: usize,
+    wrong: usize,
+    worst: f64,
+    worst_case: String,
+}
+
+impl Column {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            right: 0,
+            refused_as_expected: 0,
+            refused: 0,
+            wrong: 0,
+            worst: 0.0,
+            worst_case: String::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, case: &str, verdict: Verdict) {
+        match verdict {
+            Verdict::Right(error) => {
+                self.right += 1;
+                if error > self.worst {
+                    (self.worst, self.worst_case) = (error, case.to_owned());
+                }
+            }
+            Verdict::RefusedAsExpected => self.refused_as_expected += 1,
+            Verdict::Refused(why) => {
+                self.refused += 1;
+                println!("{case}: {}: refused: {why}", self.name);
+            }
+            Verdict::Wrong(what) => {
+                self.wrong += 1;
+                println!("{case}: {}: WRONG: {what}", self.name);
+            }
+        }
+    }
+    /// Whether anything was refused that should not have been, or wrong.
+    pub(crate) fn failed(&self) -> bool {
+        self.refused + self.wrong > 0
+    }
+}
+
+/// The table of all judges.
+pub(crate) fn print(columns: &[Column]) {
+    println!(
+        "\n{:<16} {:>6} {:>19} {:>8} {:>6}   worst error",
+        "judge", "right", "refused as expected", "refused", "wrong"
+    );
+    for column in columns {
+        println!(
+            "{:<16} {:>6} {:>19} {:>8} {:>6}   {:.1e} {}",
+            column.name,
+            column.right,
+            column.refused_as_expected,
+            column.refused,
+            column.wrong,
+            column.worst,
+            column.worst_case
+        );
+    }
+}
+
+/// The first findings; a large network may have hundreds of the same kind.
+pub(crate) fn shortened(findings: &Findings) -> String {
+    let mut text: Vec<String> = findings.iter().take(3).map(ToString::to_string).collect();
+    let more = findings.iter().count().saturating_sub(text.len());
+    if more > 0 {
+        text.push(format!("and {more} more"));
+    }
+    text.join("\n")
+}
