@@ -358,6 +358,7 @@ impl Builder<'_> {
             findings: &mut self.findings,
             layer,
             config: &layer.config,
+            operands: &call.operands,
             inputs,
             weights: weights.as_ref().or(scope.weights).unwrap_or(&empty),
             scopes,

@@ -2,6 +2,8 @@
 
 mod attributes;
 mod model;
+mod operand;
 
 pub(crate) use attributes::{Attributes, ConfigError};
 pub(crate) use model::{Layer, Model, NodeCall, TensorRef, parse_model, parse_nested};
+pub(crate) use operand::{Operand, Operands};

@@ -187,6 +187,15 @@ fn number(value: &Value) -> Option<f64> {
         .or_else(|| value.get("value").and_then(Value::as_f64))
 }
 
+/// A value of another kind than was expected.
+pub(super) fn wrong(key: &str, expected: &'static str, found: &Value) -> ConfigError {
+    ConfigError::Kind {
+        key: key.to_owned(),
+        expected,
+        found: brief(found),
+    }
+}
+
 /// A value in an error message: its text, cut.
 fn brief(value: &Value) -> String {
     let text = value.to_string();

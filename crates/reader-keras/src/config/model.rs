@@ -1,5 +1,6 @@
 //! Sequential and Functional models: their layers and how they are called.
 
+use super::operand::{Operands, parse_operator_call};
 use super::{Attributes, ConfigError};
 use caribou_ir::Limits;
 use serde_json::{Map, Value};
@@ -38,6 +39,8 @@ pub(crate) struct NodeCall {
     pub(crate) inputs: Vec<TensorRef>,
     /// Arguments besides the inputs that are neither absent nor of no consequence at inference.
     pub(crate) arguments: Vec<String>,
+    /// All arguments, where the layer is an operator.
+    pub(crate) operands: Operands,
 }
 
 /// An output of a call of a layer.
@@ -142,7 +145,13 @@ fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
         .map_or_else(|| class.to_lowercase(), str::to_owned);
     let calls = match object.get("inbound_nodes") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(calls)) => calls.iter().map(parse_call).collect::<Result<_, _>>()?,
+        Some(Value::Array(calls)) => {
+            let parse = match class.as_str() {
+                "TFOpLambda" | "SlicingOpLambda" => parse_operator_call,
+                _ => parse_call,
+            };
+            calls.iter().map(parse).collect::<Result<_, _>>()?
+        }
         Some(other) => return Err(kind("inbound_nodes", "a list", other)),
     };
     Ok(Layer {
@@ -188,7 +197,7 @@ fn references(value: &Value) -> Result<Vec<TensorRef>, ConfigError> {
     }
 }
 
-fn reference(value: &Value) -> Result<TensorRef, ConfigError> {
+pub(super) fn reference(value: &Value) -> Result<TensorRef, ConfigError> {
     let position = |i: usize| {
         value
             .get(i)

@@ -9,13 +9,14 @@ mod core;
 mod merge;
 mod noise;
 mod norm;
+mod operator;
 mod pool;
 mod recurrent;
 mod reshape;
 mod spatial;
 mod wrapper;
 
-use crate::config::{Attributes, ConfigError, Layer};
+use crate::config::{Attributes, ConfigError, Layer, Operands};
 use crate::weights::Weights;
 use caribou_ir::op::{Op, Transpose};
 use caribou_ir::{Code, Finding, Findings, Graph, Origin, Shape, ShapeError, Tensor, ValueId};
@@ -164,6 +165,12 @@ const TABLE: &[Row] = &[
     weighted("GRU", recurrent::recurrent, Reads),
     weighted("Bidirectional", wrapper::bidirectional, Reads),
     weighted("TimeDistributed", wrapper::time_distributed, Reads),
+    row("TFOpLambda", operator::operator, Stops),
+    row("SlicingOpLambda", operator::operator, Stops),
+    refused(
+        "TensorFlowOpLayer",
+        "operators of TensorFlow that Keras 2.3 and 2.4 saved as nodes of its graph are not read; load the model in Keras 2.5 to 2.15, rebuild it and save it again",
+    ),
     refused("Lambda", "a Lambda holds Python code, which is never executed"),
     refused("ConvLSTM1D", "convolutional recurrent layers have no counterpart"),
     refused("ConvLSTM2D", "convolutional recurrent layers have no counterpart"),
@@ -186,6 +193,8 @@ pub(crate) struct Call<'a> {
     pub(crate) findings: &'a mut Findings,
     pub(crate) layer: &'a Layer,
     pub(crate) config: &'a Attributes,
+    /// The arguments of an operator.
+    pub(crate) operands: &'a Operands,
     pub(crate) inputs: &'a [ValueId],
     pub(crate) weights: &'a Weights,
     /// The names by which the layer's weights are told from others, outermost first.

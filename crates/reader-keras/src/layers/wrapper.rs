@@ -167,6 +167,7 @@ fn inside(call: &mut Call<'_>, layer: &Layer, read: fn(&mut Call<'_>) -> Outputs
         findings: call.findings,
         layer,
         config: &layer.config,
+        operands: call.operands,
         inputs: &[x],
         weights: call.weights,
         scopes: call.scopes.clone(),

@@ -5,7 +5,13 @@
 //! exact up to the rounding of single operations, or states its error bound in its [`Rewrite`]. What can't be composed
 //! is left as it is, or made [`Opaque`] with the reason, for the lowering to refuse by name. One file a family.
 
+mod constant;
+mod conv;
 mod elementwise;
+mod power;
+mod reduce;
+mod resize;
+mod select;
 mod unroll;
 
 use caribou_ir::op::{Activate, Activation, Elementwise, ElementwiseKind, Op, Opaque, Unary, UnaryKind};
@@ -84,9 +90,22 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
 /// The composition of an operator, by its kind.
 fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
     match op {
+        Op::Conv(op) => conv::conv(step, op, inputs),
+        Op::ConvTranspose(op) => conv::conv_transpose(step, op, inputs),
+        Op::DepthToSpace(op) => resize::depth_to_space(step, *op, inputs),
+        Op::Elementwise(op) => elementwise::several(step, op.kind, inputs),
+        Op::Gather(op) => select::gather(step, op, inputs),
+        Op::Pad(op) => select::pad(step, op, inputs),
+        Op::Reduce(op) => reduce::reduce(step, op, inputs),
+        Op::Resize(op) => resize::resize(step, op, inputs),
+        Op::Reverse(op) => select::reverse(step, *op, inputs),
+        Op::SpaceToDepth(op) => resize::space_to_depth(step, *op, inputs),
         Op::Unary(op) => elementwise::unary(step, op.kind, inputs),
         Op::Recurrent(op) => unroll::recurrent(step, op, inputs),
-        Op::Slice(op) => unroll::slice(step, op, inputs),
+        Op::Slice(op) => match unroll::slice(step, op, inputs)? {
+            None => select::slice(step, op, inputs),
+            state => Ok(state),
+        },
         _ => Ok(None),
     }
 }

@@ -40,14 +40,7 @@ impl Lowering<'_> {
                     mask_array_input_name: None,
                 };
                 let from = self.vertex(origin, "backwards", backwards, &[from]);
-                let name = self.vertex(
-                    origin,
-                    "",
-                    Vertex::LastTimeStep {
-                        mask_array_input_name: None,
-                    },
-                    &[from],
-                );
+                let name = self.vertex(origin, "", self.last_time_step(), &[from]);
                 self.put(node.outputs[0], name, identity(2));
                 return Ok(());
             }
@@ -127,6 +120,14 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// The vertex of the last step, or of the last that a mask leaves. Stock DL4J wants to know the network input whose
+    /// mask that is, also where there is none.
+    fn last_time_step(&self) -> Vertex {
+        Vertex::LastTimeStep {
+            mask_array_input_name: self.inputs.first().map(|edge| edge.name.clone()),
+        }
+    }
+
     /// The last step the array holds: a recurrent layer that only this reads gives it itself.
     fn last_step(&mut self, node: &Node, value: ValueId) -> Lowered<()> {
         let origin = &node.origin;
@@ -146,14 +147,7 @@ impl Lowering<'_> {
             return Ok(());
         }
         let from = self.in_order(&place, &[0, 2, 1], origin)?;
-        let name = self.vertex(
-            origin,
-            "last",
-            Vertex::LastTimeStep {
-                mask_array_input_name: None,
-            },
-            &[from],
-        );
+        let name = self.vertex(origin, "last", self.last_time_step(), &[from]);
         self.put(node.outputs[0], name, identity(2));
         Ok(())
     }

@@ -1,0 +1,59 @@
+//! Operators of TensorFlow in functional models: one row a function, found by the name that the file gives.
+//!
+//! A value of the model may stand at any argument, and so may a number or an array. What is known when the file is read
+//! (the shape of a value, a constant, sums and products of them) is computed at once.
+
+mod arguments;
+mod arithmetic;
+mod network;
+mod rearrange;
+mod reduce;
+mod slice;
+
+use super::{Call, OPTION, Outputs, config};
+use arguments::Arguments;
+
+/// A function that is read.
+struct Function {
+    /// Its names without `tf.`.
+    names: &'static [&'static str],
+    /// Its parameters in order. A call with others is refused.
+    parameters: &'static [&'static str],
+    read: fn(&mut Call<'_>, &Arguments<'_>) -> Outputs,
+}
+
+const fn function(
+    names: &'static [&'static str],
+    parameters: &'static [&'static str],
+    read: fn(&mut Call<'_>, &Arguments<'_>) -> Outputs,
+) -> Function {
+    Function {
+        names,
+        parameters,
+        read,
+    }
+}
+
+const TABLES: &[&[Function]] = &[
+    arithmetic::TABLE,
+    network::TABLE,
+    rearrange::TABLE,
+    reduce::TABLE,
+    slice::TABLE,
+];
+
+/// A call of an operator.
+pub(super) fn operator(call: &mut Call<'_>) -> Outputs {
+    let name = config!(call, text_or("function", ""));
+    // Newer names of the same function, and the older ones, which behave alike here.
+    let plain = name
+        .trim_start_matches("compat.v1.")
+        .trim_start_matches("raw_ops.");
+    let function = TABLES
+        .iter()
+        .flat_map(|table| table.iter())
+        .find(|function| function.names.contains(&plain))
+        .ok_or_else(|| call.refuse(OPTION, format!("the operator tf.{name} is not supported")))?;
+    let arguments = Arguments::new(call, function.parameters)?;
+    (function.read)(call, &arguments)
+}

@@ -1,0 +1,122 @@
+//! Convolutions that DL4J has no layer for.
+
+use super::{Composed, Failure, Step};
+use caribou_ir::op::{Conv, ConvTranspose, Padding, Reshape};
+use caribou_ir::{Tensor, TensorError, ValueId};
+
+fn unreadable(error: &TensorError) -> Failure {
+    Failure::Inexpressible(error.to_string())
+}
+
+/// A depthwise convolution over one axis is one over two, the second of size one.
+pub(super) fn conv(step: &mut Step<'_>, op: &Conv, inputs: &[ValueId]) -> Composed {
+    let [x] = *inputs else { return Ok(None) };
+    let weight = op.weight.shape();
+    let shape = step.graph.shape(x).clone();
+    let depthwise = op.groups > 1 && weight[1] == 1;
+    let (true, 3, Some(sizes)) = (depthwise, weight.len(), shape.feature_sizes()) else {
+        return Ok(None);
+    };
+    let extent = op.dilations[0] * (weight[2].max(1) - 1) + 1;
+    let Some(sides) = op.padding.resolve(0, Some(sizes[1]), extent, op.strides[0]) else {
+        return Ok(None);
+    };
+    step.rewrite(
+        "sequence-as-image",
+        "DL4J convolves depthwise over images: the sequence is one of width one",
+    );
+    let wide = Conv {
+        weight: widened(&op.weight)?,
+        bias: op.bias.clone(),
+        strides: vec![op.strides[0], 1],
+        dilations: vec![op.dilations[0], 1],
+        padding: Padding::Explicit(vec![sides, [0, 0]]),
+        groups: op.groups,
+    };
+    on_image(step, x, &sizes, wide)
+}
+
+/// The kernel with an axis of size one behind.
+fn widened(weight: &Tensor) -> Result<Tensor, Failure> {
+    let shape: Vec<usize> = weight.shape().into_iter().chain([1]).collect();
+    weight
+        .to_owned_f32()
+        .and_then(|weight| weight.reshape(&shape))
+        .map_err(|error| unreadable(&error))
+}
+
+fn on_image(step: &mut Step<'_>, x: ValueId, sizes: &[usize], op: impl Into<caribou_ir::Op>) -> Composed {
+    let y = step.apply(Reshape::features(&[sizes[0], sizes[1], 1]), &[x])?;
+    let y = step.apply(op, &[y])?;
+    let after = step
+        .graph
+        .shape(y)
+        .feature_sizes()
+        .ok_or_else(|| Failure::Inexpressible("a convolution whose result has no known size".into()))?;
+    let y = step.apply(Reshape::features(&after[..2]), &[y])?;
+    Ok(Some(vec![y]))
+}
+
+/// Transposed convolutions with dilation have zeros between the elements of their kernel, and those over one axis are
+/// ones over two.
+pub(super) fn conv_transpose(step: &mut Step<'_>, op: &ConvTranspose, inputs: &[ValueId]) -> Composed {
+    let [x] = *inputs else { return Ok(None) };
+    let shape = op.weight.shape();
+    if op.dilations.iter().any(|&dilation| dilation != 1) {
+        step.rewrite("dilate-kernel", "a dilated kernel is one with zeros in between");
+        let weight = with_holes(&op.weight, &op.dilations)?;
+        let dilations = vec![1; op.dilations.len()];
+        let plain = ConvTranspose {
+            weight,
+            dilations,
+            ..op.clone()
+        };
+        return Ok(Some(vec![step.apply(plain, &[x])?]));
+    }
+    if shape.len() != 3 || op.groups != 1 {
+        return Ok(None);
+    }
+    let from = step.graph.shape(x).clone();
+    let sizes = from.feature_sizes().ok_or_else(|| {
+        Failure::Inexpressible(format!(
+            "a transposed convolution over one axis of {from}, whose length is unknown"
+        ))
+    })?;
+    step.rewrite(
+        "sequence-as-image",
+        "DL4J has transposed convolutions over images: the sequence is one of width one",
+    );
+    let wide = ConvTranspose {
+        weight: widened(&op.weight)?,
+        bias: op.bias.clone(),
+        strides: vec![op.strides[0], 1],
+        dilations: vec![1, 1],
+        crops: vec![op.crops[0], [0, 0]],
+        output_padding: vec![op.output_padding[0], 0],
+        groups: 1,
+    };
+    on_image(step, x, &sizes, wide)
+}
+
+/// The kernel with `dilation - 1` zeros between its elements on each spatial axis.
+fn with_holes(weight: &Tensor, dilations: &[usize]) -> Result<Tensor, Failure> {
+    let from = weight.shape();
+    let mut to = from.clone();
+    for (size, dilation) in to[2..].iter_mut().zip(dilations) {
+        *size = dilation * (size.saturating_sub(1)) + 1;
+    }
+    let values = weight.to_vec().map_err(|error| unreadable(&error))?;
+    let mut spread = vec![0f32; to.iter().product()];
+    for (mut flat, value) in values.into_iter().enumerate() {
+        let (mut at, mut stride) = (0, 1);
+        for axis in (0..from.len()).rev() {
+            let place = flat % from[axis];
+            flat /= from[axis];
+            let dilation = if axis < 2 { 1 } else { dilations[axis - 2] };
+            at += place * dilation * stride;
+            stride *= to[axis];
+        }
+        spread[at] = value;
+    }
+    super::constant::tensor(&to, &spread)
+}
