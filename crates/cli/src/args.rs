@@ -1,5 +1,6 @@
 //! The command line.
 
+use caribou_ir::{LIMIT_NAMES, Limits};
 use caribou_writer_dl4j::{ArchiveLayout, Compression};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 #[command(
     name = "caribou",
     version,
-    after_help = "Exit codes: 0 done, 1 the models differ, 2 usage, 3 the model can't be read or expressed.\n\
+    after_help = "Exit codes: 0 done, 1 the models differ, 2 usage, 3 the model can't be read, expressed or written.\n\
                   Results go to standard output, everything else to standard error."
 )]
 pub(crate) struct Arguments {
@@ -19,14 +20,77 @@ pub(crate) struct Arguments {
     /// Print results as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Raise or lower what a file may ask for; K, M and G are powers of 1024. Names: nodes, nesting, rank, text-bytes,
+    /// inflated-bytes, tensor-bytes.
+    #[arg(long = "limit", global = true, value_name = "NAME=VALUE", value_parser = limit)]
+    pub(crate) limits: Vec<(String, u64)>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// The limits for everything that is read.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for (name, value) in &self.limits {
+            limits.set(name, *value);
+        }
+        limits
+    }
+}
+
+/// `nodes=2000` or `inflated-bytes=8G`.
+fn limit(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    if !LIMIT_NAMES.contains(&name) {
+        return Err(format!(
+            "there is no limit {name}; there are {}",
+            LIMIT_NAMES.join(", ")
+        ));
+    }
+    let (digits, unit) = match value.chars().last().map(|unit| unit.to_ascii_uppercase()) {
+        Some('K') => (&value[..value.len() - 1], 1u64 << 10),
+        Some('M') => (&value[..value.len() - 1], 1 << 20),
+        Some('G') => (&value[..value.len() - 1], 1 << 30),
+        _ => (value, 1),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("{value} is no whole number"))?;
+    let value = number
+        .checked_mul(unit)
+        .ok_or_else(|| format!("{value} is too large"))?;
+    Ok((name.to_owned(), value))
+}
+
+/// A difference that can be exceeded.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a number, zero or larger".into()),
+    }
+}
+
+/// The files of a model that are not the first, and what may be missing.
+#[derive(Args, Default)]
+pub(crate) struct Parts {
+    /// A second file with the weights, for models whose architecture is in the first.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+    /// A second file with the architecture (`model.to_json()`), for models whose weights are in the first.
+    #[arg(long, value_name = "MODEL.json", conflicts_with = "weights")]
+    pub(crate) config: Option<PathBuf>,
+    /// Take an architecture without weights, with zeros in their place.
+    #[arg(long, conflicts_with_all = ["weights", "config"])]
+    pub(crate) untrained: bool,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Write a model as a DL4J archive that stock ModelSerializer restores.
-    #[command(after_help = "Example:\n  caribou convert model.h5 -o model.zip --report model.json")]
+    #[command(
+        after_help = "Examples:\n  caribou convert model.h5 -o model.zip --report model.json\n  caribou convert weights.h5 --config model.json -o model.zip"
+    )]
     Convert(Convert),
     /// Show layers, shapes, parameters, and everything that is not supported.
     Inspect(Inspect),
@@ -44,9 +108,8 @@ pub(crate) enum Command {
 pub(crate) struct Convert {
     /// The model; its format is found by its content.
     pub(crate) model: PathBuf,
-    /// A second file with the weights, for formats that keep them apart.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
     /// Where to write the archive.
     #[arg(short, long, value_name = "OUT.zip")]
     pub(crate) output: PathBuf,
@@ -75,12 +138,16 @@ pub(crate) struct Convert {
 pub(crate) struct Inspect {
     /// The model.
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
 }
 
 #[derive(Args)]
 pub(crate) struct Run {
     /// The model.
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
     /// An input, `x.npy` or `name=x.npy`; without names, in the model's order.
     #[arg(long = "input", value_name = "[NAME=]FILE.npy", required = true)]
     pub(crate) inputs: Vec<String>,
@@ -91,8 +158,10 @@ pub(crate) struct Run {
 
 #[derive(Args)]
 pub(crate) struct Verify {
-    /// The reference.
+    /// The reference; `--weights`, `--config` and `--untrained` belong to it.
     pub(crate) a: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
     /// The other model.
     pub(crate) b: PathBuf,
     /// Inputs by name, in the axis order of the reference.
@@ -105,7 +174,7 @@ pub(crate) struct Verify {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// The largest difference, relative to the largest magnitude of the output.
-    #[arg(long, default_value_t = 1e-5)]
+    #[arg(long, default_value_t = 1e-5, value_parser = tolerance)]
     pub(crate) tolerance: f64,
 }
 

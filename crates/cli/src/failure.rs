@@ -1,10 +1,11 @@
 //! How a command ends when it does not succeed.
 
+use crate::output::complain;
 use caribou_ir::{Findings, ReadError, WriteError};
 use std::path::Path;
 
 /// Why a command did not succeed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Failure {
     /// The models differ.
     Differ(String),
@@ -77,18 +78,18 @@ impl Failure {
 
     pub(crate) fn print(&self) {
         match self {
-            Self::Differ(message) | Self::Usage(message) => eprintln!("error: {message}"),
+            Self::Differ(message) | Self::Usage(message) => complain(format_args!("error: {message}")),
             Self::Model {
                 message,
                 help,
                 findings,
             } => {
                 for finding in findings {
-                    eprintln!("{finding}");
+                    complain(finding);
                 }
-                eprintln!("error: {message}");
+                complain(format_args!("error: {message}"));
                 if !help.is_empty() {
-                    eprintln!("  help: {help}");
+                    complain(format_args!("  help: {help}"));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The formats that are read, found by content.
 
+use crate::args::Parts;
 use crate::failure::Failure;
 use caribou_ir::{Confidence, Import, ReadOptions, Reader, Source};
 use std::path::Path;
@@ -12,26 +13,43 @@ const READERS: [&dyn Reader; 4] = [
     &caribou_reader_tf::TensorflowReader,
 ];
 
+/// A model's files, and who reads them.
+pub(crate) struct Opened {
+    pub(crate) source: Source,
+    pub(crate) reader: &'static dyn Reader,
+}
+
 /// Maps a model and finds who reads it.
-pub(crate) fn open(path: &Path, weights: Option<&Path>) -> Result<(Source, &'static dyn Reader), Failure> {
+pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
     let map = |path: &Path| Source::open(path).map_err(|error| Failure::io(path, &error));
-    let mut source = map(path)?;
+    let (first, weights) = match &parts.config {
+        Some(config) => (config.as_path(), Some(path)),
+        None => (path, parts.weights.as_deref()),
+    };
+    let mut source = map(first)?;
+    let best = READERS.iter().copied().max_by_key(|reader| reader.probe(&source));
+    let Some(reader) = best.filter(|reader| reader.probe(&source) > Confidence::No) else {
+        return Err(Failure::Model {
+            message: format!("{}: it is of no format that caribou reads", first.display()),
+            help: "expected a Keras .h5, .keras or .json file, or a DL4J .zip archive".into(),
+            findings: caribou_ir::Findings::new(),
+        });
+    };
     if let Some(weights) = weights {
+        if !reader.takes_weights() {
+            return Err(Failure::Usage(format!(
+                "{}: its format ({}) has no weights in a file of their own",
+                first.display(),
+                reader.name()
+            )));
+        }
         source = source.with_weights(map(weights)?);
     }
-    let best = READERS.iter().copied().max_by_key(|reader| reader.probe(&source));
-    match best.filter(|reader| reader.probe(&source) > Confidence::No) {
-        Some(reader) => Ok((source, reader)),
-        None => Err(Failure::Model {
-            message: format!("{}: it is of no format that caribou reads", path.display()),
-            help: "expected a Keras .h5 file or a DL4J .zip archive".into(),
-            findings: caribou_ir::Findings::new(),
-        }),
-    }
+    Ok(Opened { source, reader })
 }
 
 /// Reads a model.
-pub(crate) fn read(path: &Path, weights: Option<&Path>, options: &ReadOptions) -> Result<Import, Failure> {
-    let (source, reader) = open(path, weights)?;
-    reader.read(&source, options).map_err(Failure::read)
+pub(crate) fn read(path: &Path, parts: &Parts, options: &ReadOptions) -> Result<Import, Failure> {
+    let opened = open(path, parts)?;
+    opened.reader.read(&opened.source, options).map_err(Failure::read)
 }

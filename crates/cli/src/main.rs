@@ -1,13 +1,15 @@
 //! `caribou`: carries trained Keras models to DeepLearning4j and proves that they still compute the same function.
-// The command talks to its user.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod command;
+mod destination;
 mod failure;
 mod formats;
 mod model;
+mod output;
+mod progress;
 mod report;
+mod words;
 
 use args::{Arguments, Command};
 use clap::Parser;

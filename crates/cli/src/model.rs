@@ -1,13 +1,13 @@
 //! What several commands do with a model.
 
 use crate::failure::Failure;
-use caribou_ir::{Graph, ValidGraph, Validator};
+use caribou_ir::{Graph, Limits, ValidGraph, Validator};
 use caribou_runtime::{Array, Session, compare, seeded_inputs};
 use std::path::Path;
 
 /// Checks a graph that was read from `path`.
-pub(crate) fn validated(path: &Path, graph: Graph) -> Result<ValidGraph, Failure> {
-    Validator::default()
+pub(crate) fn validated(path: &Path, graph: Graph, limits: &Limits) -> Result<ValidGraph, Failure> {
+    Validator::new(limits.clone())
         .validate(graph)
         .map_err(|findings| Failure::refused(path, findings))
 }

@@ -1,9 +1,8 @@
 //! `REPORT.json`.
 
-use caribou_ir::{Finding, Findings, PortReport, Report, Rewrite};
+use caribou_ir::{Finding, Findings, PortReport, Report, Rewrite, Source};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::path::Path;
 
 /// What is known of a conversion, whether it succeeded or not.
 #[derive(Default)]
@@ -14,6 +13,8 @@ pub(crate) struct Conversion {
     pub(crate) findings: Findings,
     pub(crate) verification: Option<Verification>,
     pub(crate) bytes: u64,
+    /// The model's file, and the one with its weights where there are two.
+    pub(crate) sources: Vec<Source>,
 }
 
 /// How the archive was compared with its source.
@@ -37,15 +38,25 @@ pub(crate) fn finding(finding: &Finding) -> Value {
     })
 }
 
+fn source(source: &Source) -> Value {
+    let digest: String = Sha256::digest(source.bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    json!({ "path": source.path().display().to_string(), "sha256": digest, "bytes": source.bytes().len() })
+}
+
 impl Conversion {
-    /// The report as JSON. `source` are the bytes of the model.
-    pub(crate) fn to_json(&self, path: &Path, source: &[u8]) -> Value {
+    /// The report as JSON.
+    pub(crate) fn to_json(&self) -> Value {
         let empty = Report::default();
         let report = self.report.as_ref().unwrap_or(&empty);
-        let digest: String = Sha256::digest(source)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut files = self.sources.iter().map(source);
+        let mut first = files.next().unwrap_or_else(|| json!({}));
+        first["format"] = json!(self.format);
+        if let Some(weights) = files.next() {
+            first["weights"] = weights;
+        }
         let rewrites = self.rewrites.iter().chain(&report.rewrites).map(|rewrite| {
             json!({ "name": rewrite.name, "where": rewrite.origin.layer.to_string(), "reason": rewrite.reason })
         });
@@ -54,12 +65,7 @@ impl Conversion {
         });
         json!({
             "caribou": env!("CARGO_PKG_VERSION"),
-            "source": {
-                "path": path.display().to_string(),
-                "format": self.format,
-                "sha256": digest,
-                "bytes": source.len(),
-            },
+            "source": first,
             "target": self.report.as_ref().map(|report| report.target.clone()),
             "inputs": report.inputs.iter().map(port).collect::<Vec<_>>(),
             "outputs": report.outputs.iter().map(port).collect::<Vec<_>>(),

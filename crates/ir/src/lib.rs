@@ -46,7 +46,7 @@ mod write;
 pub use dtype::{DType, Endian};
 pub use finding::{Code, Finding, Findings, Severity};
 pub use graph::{Graph, Layout, Node, NodeId, Port, Producer, Value, ValueId};
-pub use limits::Limits;
+pub use limits::{LIMIT_NAMES, Limits};
 pub use op::{Op, Operator};
 pub use origin::{Origin, Place};
 pub use read::{Confidence, Import, ReadError, ReadOptions, Reader};

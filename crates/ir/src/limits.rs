@@ -31,6 +31,33 @@ impl Default for Limits {
     }
 }
 
+/// The names of the limits, as [`Limits::set`] takes them.
+pub const LIMIT_NAMES: [&str; 6] = [
+    "nodes",
+    "nesting",
+    "rank",
+    "text-bytes",
+    "inflated-bytes",
+    "tensor-bytes",
+];
+
+impl Limits {
+    /// Changes the limit called `name`, one of [`LIMIT_NAMES`]; false when there is none of this name.
+    pub fn set(&mut self, name: &str, value: u64) -> bool {
+        let size = usize::try_from(value).unwrap_or(usize::MAX);
+        match name {
+            "nodes" => self.nodes = size,
+            "nesting" => self.nesting = size,
+            "rank" => self.rank = size,
+            "text-bytes" => self.text_bytes = size,
+            "inflated-bytes" => self.inflated_bytes = value,
+            "tensor-bytes" => self.tensor_bytes = value,
+            _ => return false,
+        }
+        true
+    }
+}
+
 macro_rules! with {
     ($($(#[$doc:meta])* $method:ident: $field:ident, $type:ty;)*) => {
         impl Limits {

@@ -21,6 +21,8 @@ pub struct ReadOptions {
     pub limits: Limits,
     /// The shapes of the inputs, batch included, for formats that do not store them; `None` where a size is unknown.
     pub input_shapes: Vec<Vec<Option<usize>>>,
+    /// Whether an architecture without weights is read too, with zeros in their place.
+    pub untrained: bool,
 }
 
 /// A model as it was read.
@@ -79,6 +81,11 @@ pub enum ReadError {
 pub trait Reader {
     /// The format's name, such as `keras`.
     fn name(&self) -> &'static str;
+
+    /// Whether a second file with the weights ([`Source::weights`]) means anything to the format.
+    fn takes_weights(&self) -> bool {
+        false
+    }
 
     /// How sure the reader is that `source` is of its format. Looks at the content, reads little, never fails.
     fn probe(&self, source: &Source) -> Confidence;

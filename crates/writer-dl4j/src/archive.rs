@@ -8,8 +8,8 @@ use crate::format::{
 };
 use crate::lower::{Edge, Kind, Network, Placed};
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Port, PortReport, Report, Severity, Sink, Tensor, TensorError,
-    WriteError,
+    Code, Dim, Finding, Findings, Graph, Origin, Port, PortReport, Report, Severity, Sink, Tensor,
+    TensorError, WriteError,
 };
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,6 +18,9 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// More parameters than one Java array of bytes can hold.
 const TOO_LARGE: Code = Code("D0201");
+
+/// A parameter that is no number.
+const NOT_FINITE: Code = Code("D0202");
 
 /// The largest entry that DL4J reads, in bytes.
 const MAX_ENTRY: usize = i32::MAX as usize;
@@ -129,7 +132,7 @@ pub(crate) fn write(
     Ok(report)
 }
 
-/// All parameters, as big-endian numbers.
+/// All parameters, as big-endian numbers. NaN and infinity are refused: they are counted on the way.
 fn stream(parameters: &[(String, Tensor)], sink: &mut impl Write) -> Result<(), WriteError> {
     enum Failure {
         Tensor(TensorError),
@@ -141,8 +144,11 @@ fn stream(parameters: &[(String, Tensor)], sink: &mut impl Write) -> Result<(), 
         }
     }
     let mut bytes = Vec::new();
+    let mut findings = Findings::new();
     for (layer, tensor) in parameters {
+        let mut wrong = 0;
         let result = tensor.stream(|block| {
+            wrong += block.iter().filter(|value| !value.is_finite()).count();
             bytes.clear();
             bytes.extend(block.iter().flat_map(|value| value.to_be_bytes()));
             sink.write_all(&bytes).map_err(Failure::Io)
@@ -154,6 +160,14 @@ fn stream(parameters: &[(String, Tensor)], sink: &mut impl Write) -> Result<(), 
             },
             Failure::Io(error) => WriteError::Io(error),
         })?;
+        if wrong > 0 {
+            let message = format!("its parameters hold {wrong} numbers that are NaN or infinite");
+            let origin = Origin::new(layer.as_str(), "parameters");
+            findings.push(Finding::error(NOT_FINITE, &origin, message));
+        }
+    }
+    if findings.has_errors() {
+        return Err(WriteError::Refused(findings));
     }
     Ok(())
 }

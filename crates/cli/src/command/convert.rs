@@ -1,104 +1,133 @@
 //! `caribou convert`.
 
 use crate::args::{Arguments, Convert};
+use crate::destination::Destination;
 use crate::failure::Failure;
+use crate::output::{complain, print};
+use crate::progress::Progress;
 use crate::report::{Conversion, Verification};
 use crate::{formats, model};
 use caribou_ir::op::Operator;
 use caribou_ir::{
-    Code, Finding, Findings, ReadOptions, Reader, Report, Source, ValidGraph, WriteOptions, Writer, layout,
+    Code, Finding, Findings, Limits, ReadOptions, Reader, Report, Source, ValidGraph, WriteError,
+    WriteOptions, Writer, layout,
 };
 use caribou_reader_dl4j::Dl4jReader;
 use caribou_runtime::{Array, Session};
 use caribou_writer_dl4j::Dl4jWriter;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use tempfile::NamedTempFile;
 
 /// A weight that is no number.
 const NOT_FINITE: Code = Code("I0101");
+/// The same, as the writer says it.
+const NOT_FINITE_PARAMETER: Code = Code("D0202");
 /// Examples that the archive is compared on.
 const SAMPLES: usize = 2;
 /// Layers with weights from which rounding errors add up to more.
 const DEEP: usize = 40;
 
 pub(crate) fn run(options: &Convert, arguments: &Arguments) -> Result<(), Failure> {
-    if options.output.exists() && !options.force {
-        return Err(Failure::Usage(format!(
-            "{} exists; give --force to replace it",
-            options.output.display()
-        )));
-    }
+    let files = [
+        Some(&options.model),
+        options.parts.weights.as_ref(),
+        options.parts.config.as_ref(),
+    ];
+    let mut inputs: Vec<&Path> = files.into_iter().flatten().map(|path| path.as_path()).collect();
+    let archive = Destination::create(&options.output, options.force, &inputs)?;
+    inputs.push(&options.output);
+    let report = match &options.report {
+        Some(path) => Some(Destination::create(path, true, &inputs)?),
+        None => None,
+    };
     let mut conversion = Conversion::default();
-    let result = convert(options, &mut conversion);
-    if let Err(failure) = &result {
+    let written = formats::open(&options.model, &options.parts)
+        .and_then(|opened| convert(options, arguments, opened, archive, &mut conversion));
+    if let Err(failure) = &written {
         conversion.findings.extend(failure.findings());
     }
-    if let Some(path) = &options.report {
-        let source = Source::open(&options.model);
-        let bytes = source.as_ref().map_or(&[][..], Source::bytes);
-        let text = format!("{:#}\n", conversion.to_json(&options.model, bytes));
-        std::fs::write(path, text).map_err(|error| Failure::io(path, &error))?;
-    }
-    result?;
-    if !arguments.quiet {
-        for finding in &conversion.findings {
-            eprintln!("{finding}");
+    // A report that can't be written is found out before the archive gets its name; on a refusal there is a report too.
+    let report = match report {
+        Some(mut report) => {
+            let text = format!("{:#}\n", conversion.to_json());
+            let written = report.file().write_all(text.as_bytes());
+            written.map_err(|error| Failure::model(format!("the report can't be written: {error}")))?;
+            Some(report)
         }
-        print(options, arguments, &conversion);
+        None => None,
+    };
+    let refusal = match written {
+        Ok(archive) => archive.complete().map(|()| None)?,
+        Err(failure) => Some(failure),
+    };
+    report.map_or(Ok(()), Destination::complete)?;
+    if let Some(failure) = refusal {
+        return Err(failure);
+    }
+    if !arguments.quiet {
+        conversion.findings.iter().for_each(complain);
+        print(&summary(options, arguments, &conversion))?;
     }
     Ok(())
 }
 
-fn print(options: &Convert, arguments: &Arguments, conversion: &Conversion) {
-    let Some(report) = &conversion.report else { return };
+fn summary(options: &Convert, arguments: &Arguments, conversion: &Conversion) -> String {
     if arguments.json {
-        let source = Source::open(&options.model);
-        let bytes = source.as_ref().map_or(&[][..], Source::bytes);
-        println!("{:#}", conversion.to_json(&options.model, bytes));
-        return;
+        return format!("{:#}", conversion.to_json());
     }
-    println!("{}: {}", options.output.display(), report.target);
-    println!(
-        "  {} parameters, {} bytes, {} rewrites",
-        report.parameters,
-        conversion.bytes,
-        report.rewrites.len()
-    );
+    let empty = Report::default();
+    let report = conversion.report.as_ref().unwrap_or(&empty);
+    let mut lines = vec![
+        format!("{}: {}", options.output.display(), report.target),
+        format!(
+            "  {} parameters, {} bytes, {} rewrites",
+            report.parameters,
+            conversion.bytes,
+            report.rewrites.len()
+        ),
+    ];
     for (side, ports) in [("input", &report.inputs), ("output", &report.outputs)] {
         for port in ports {
-            println!("  {side} {} {:?}", port.name, port.shape);
+            lines.push(format!("  {side} {} {:?}", port.name, port.shape));
         }
     }
-    match &conversion.verification {
-        Some(v) => println!(
+    lines.push(match &conversion.verification {
+        Some(v) => format!(
             "  same outputs on {} samples, largest relative difference {:.1e}",
             v.samples, v.max_rel
         ),
-        None => println!("  not verified"),
-    }
+        None => "  not verified".to_owned(),
+    });
+    lines.join("\n")
 }
 
-fn convert(options: &Convert, conversion: &mut Conversion) -> Result<(), Failure> {
-    let import = formats::read(
-        &options.model,
-        options.weights.as_deref(),
-        &ReadOptions::default(),
-    )?;
+/// Writes the archive and reads it back; it has its final name only after [`Destination::complete`].
+fn convert(
+    options: &Convert,
+    arguments: &Arguments,
+    opened: formats::Opened,
+    mut archive: Destination,
+    conversion: &mut Conversion,
+) -> Result<Destination, Failure> {
+    let limits = arguments.limits();
+    conversion.sources = std::iter::once(&opened.source)
+        .chain(opened.source.weights())
+        .cloned()
+        .collect();
+    let read = ReadOptions {
+        limits: limits.clone(),
+        untrained: options.parts.untrained,
+        ..ReadOptions::default()
+    };
+    let import = opened.reader.read(&opened.source, &read).map_err(Failure::read)?;
     conversion.format = import.format;
     conversion.findings.extend(import.findings);
     let (sunk, rewrites) = layout::sink_transposes(&import.graph)
         .map_err(|error| Failure::model(format!("{}: {error}", options.model.display())))?;
     conversion.rewrites = rewrites;
-    let sunk = model::validated(&options.model, sunk)?;
-    let source = model::validated(&options.model, import.graph)?;
+    let sunk = model::validated(&options.model, sunk, &limits)?;
+    let source = model::validated(&options.model, import.graph, &limits)?;
 
-    let directory = options
-        .output
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(directory).map_err(|error| Failure::io(directory, &error))?;
     let writer = Dl4jWriter {
         layout: options.layout.into(),
         compression: options.compression.into(),
@@ -106,31 +135,40 @@ fn convert(options: &Convert, conversion: &mut Conversion) -> Result<(), Failure
     let mut write_options = WriteOptions::default();
     write_options.training = import.training;
     write_options.unroll_recurrent = options.unroll_recurrent.map(|max| max as usize);
-    let mut sink = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let parameters: usize = source
+        .nodes()
+        .flat_map(|(_, node)| node.op.parameters())
+        .map(|(_, tensor)| tensor.len())
+        .sum();
+    let buffered = BufWriter::with_capacity(1 << 20, archive.file());
+    let mut sink = Progress::new(buffered, parameters as u64 * 4, arguments.quiet);
     let report = writer
         .write(&sunk, &mut sink, &write_options)
-        .map_err(|error| Failure::write(&options.model, error))?;
+        .map_err(|error| match error {
+            // The writer has seen a number that is none; the source tells which weight it belongs to.
+            WriteError::Refused(findings)
+                if findings.iter().any(|found| found.code == NOT_FINITE_PARAMETER) =>
+            {
+                match finite(&options.model, &source) {
+                    Err(failure) => failure,
+                    Ok(()) => Failure::refused(&options.model, findings),
+                }
+            }
+            error => Failure::write(&options.model, error),
+        })?;
     sink.flush()
         .map_err(|error| Failure::io(&options.output, &error))?;
     drop(sink);
     conversion.findings.extend(report.findings.clone());
-    conversion.bytes = file
-        .as_file()
-        .metadata()
+    let metadata = archive.file().metadata();
+    conversion.bytes = metadata
         .map_err(|error| Failure::io(&options.output, &error))?
         .len();
     if !options.no_verify {
-        finite(&options.model, &source)?;
-        conversion.verification = Some(verify(&source, file.path(), &report)?);
+        conversion.verification = Some(verify(&source, archive.temporary(), &report, &limits)?);
     }
     conversion.report = Some(report);
-    let persisted = if options.force {
-        file.persist(&options.output)
-    } else {
-        file.persist_noclobber(&options.output)
-    };
-    persisted.map_err(|error| Failure::io(&options.output, &error.error))?;
-    Ok(())
+    Ok(archive)
 }
 
 /// Refuses weights that are no numbers, all of them by name.
@@ -158,7 +196,12 @@ fn finite(path: &Path, graph: &ValidGraph) -> Result<(), Failure> {
 }
 
 /// Reads the archive back and compares its outputs with those of the source.
-fn verify(source: &ValidGraph, archive: &Path, report: &Report) -> Result<Verification, Failure> {
+fn verify(
+    source: &ValidGraph,
+    archive: &Path,
+    report: &Report,
+    limits: &Limits,
+) -> Result<Verification, Failure> {
     let sizes = |port: &caribou_ir::PortReport| {
         port.shape
             .iter()
@@ -166,12 +209,13 @@ fn verify(source: &ValidGraph, archive: &Path, report: &Report) -> Result<Verifi
             .collect()
     };
     let options = ReadOptions {
+        limits: limits.clone(),
         input_shapes: report.inputs.iter().map(sizes).collect(),
         ..ReadOptions::default()
     };
     let mapped = Source::open(archive).map_err(|error| Failure::io(archive, &error))?;
     let import = Dl4jReader.read(&mapped, &options).map_err(Failure::read)?;
-    let written = model::validated(archive, import.graph)?;
+    let written = model::validated(archive, import.graph, limits)?;
     let (inputs, expected) = model::seeded_run(source, SAMPLES, 1)?;
     let permuted = |arrays: Vec<Array>, ports: &[caribou_ir::PortReport]| -> Vec<Array> {
         let permute = |(array, port): (Array, &caribou_ir::PortReport)| {

@@ -2,12 +2,16 @@
 
 use crate::args::{Arguments, Inspect};
 use crate::failure::Failure;
-use crate::{formats, model, report};
+use crate::output::{complain, print};
+use crate::{formats, model, report, words};
 use caribou_ir::op::Operator;
-use caribou_ir::{Findings, ReadOptions, Shape, ValidGraph, WriteError, WriteOptions, Writer, layout};
+use caribou_ir::{
+    Findings, Limits, ReadOptions, Shape, ValidGraph, WriteError, WriteOptions, Writer, layout,
+};
 use caribou_writer_dl4j::Dl4jWriter;
 use serde_json::json;
 use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 
 /// One layer of the source.
 struct Row {
@@ -19,14 +23,35 @@ struct Row {
 }
 
 pub(crate) fn run(options: &Inspect, arguments: &Arguments) -> Result<(), Failure> {
-    let (source, reader) = formats::open(&options.model, None)?;
-    let import = reader
-        .read(&source, &ReadOptions::default())
-        .map_err(Failure::read)?;
-    let graph = model::validated(&options.model, import.graph)?;
+    let limits = arguments.limits();
+    let formats::Opened { source, reader } = formats::open(&options.model, &options.parts)?;
+    // Nothing is written: an architecture without weights is worth looking at too.
+    let read = ReadOptions {
+        limits: limits.clone(),
+        untrained: true,
+        ..ReadOptions::default()
+    };
+    let read = reader
+        .read(&source, &read)
+        .map_err(Failure::read)
+        .and_then(|import| {
+            let graph = model::validated(&options.model, import.graph.clone(), &limits)?;
+            Ok((import, graph))
+        });
+    let (import, graph) = match read {
+        Ok(read) => read,
+        // What can't even be read has findings all the same.
+        Err(failure) => {
+            if arguments.json {
+                let findings: Vec<_> = failure.findings().iter().map(report::finding).collect();
+                print(&format!("{:#}", json!({ "format": null, "findings": findings })))?;
+            }
+            return Err(failure);
+        }
+    };
     let mut findings = import.findings;
     if reader.name() != "dl4j" {
-        findings.extend(inexpressible(&graph)?);
+        findings.extend(inexpressible(&options.model, &graph, &limits)?);
     }
     let rows = rows(&graph);
     let parameters: usize = rows.iter().map(|row| row.parameters).sum();
@@ -47,42 +72,45 @@ pub(crate) fn run(options: &Inspect, arguments: &Arguments) -> Result<(), Failur
                 .map(|port| json!({ "name": port.name, "shape": graph.shape(port.value).to_string() }))
                 .collect()
         };
-        println!(
+        print(&format!(
             "{:#}",
             json!({
                 "format": import.format, "layers": layers, "inputs": ports(graph.inputs()),
                 "outputs": ports(graph.outputs()), "parameters": parameters, "multiply_adds": multiply_adds,
                 "bytes": parameters * 4, "findings": findings.iter().map(report::finding).collect::<Vec<_>>(),
             })
-        );
+        ))?;
     } else {
         let text = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-        println!("{}", import.format);
-        println!(
-            "{:<32} {:<24} {:<22} {:>12} {:>16}",
-            "layer", "type", "shape", "parameters", "multiply-adds"
-        );
+        let mut lines = vec![
+            import.format.clone(),
+            format!(
+                "{:<32} {:<24} {:<22} {:>12} {:>16}",
+                "layer", "type", "shape", "parameters", "multiply-adds"
+            ),
+        ];
         for row in &rows {
             let sum = text(row.multiply_adds);
-            println!(
+            lines.push(format!(
                 "{:<32} {:<24} {:<22} {:>12} {sum:>16}",
                 row.name, row.kind, row.shape, row.parameters
-            );
+            ));
         }
-        println!(
+        lines.push(format!(
             "{parameters} parameters, {} bytes, {} multiply-adds",
             parameters * 4,
             text(multiply_adds)
-        );
+        ));
         if let Some(training) = &import.training {
-            println!("optimizer {:?}, losses {:?}", training.updater, training.losses);
+            lines.push(words::training(training, &graph));
         }
+        print(&lines.join("\n"))?;
     }
     if findings.has_errors() {
         return Err(Failure::refused(&options.model, findings));
     }
     if !arguments.quiet {
-        findings.iter().for_each(|finding| eprintln!("{finding}"));
+        findings.iter().for_each(complain);
     }
     Ok(())
 }
@@ -121,15 +149,14 @@ fn rows(graph: &ValidGraph) -> Vec<Row> {
 }
 
 /// What DL4J can't express, found by writing to nowhere.
-fn inexpressible(graph: &ValidGraph) -> Result<Findings, Failure> {
-    let sunk = layout::sink_transposes(graph)
-        .map_err(|error| Failure::model(error.to_string()))?
-        .0;
-    let sunk = model::validated("".as_ref(), sunk)?;
+fn inexpressible(path: &Path, graph: &ValidGraph, limits: &Limits) -> Result<Findings, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::model(format!("{}: {error}", path.display()));
+    let (sunk, _) = layout::sink_transposes(graph).map_err(|error| failed(&error))?;
+    let sunk = model::validated(path, sunk, limits)?;
     match Dl4jWriter::default().write(&sunk, &mut Nowhere::default(), &WriteOptions::default()) {
         Ok(report) => Ok(report.findings),
         Err(WriteError::Refused(findings)) => Ok(findings),
-        Err(error) => Err(Failure::model(error.to_string())),
+        Err(error) => Err(failed(&error)),
     }
 }
 

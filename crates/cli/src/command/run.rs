@@ -1,7 +1,9 @@
 //! `caribou run`.
 
 use crate::args::{Arguments, Run};
+use crate::destination::Destination;
 use crate::failure::Failure;
+use crate::output::complain;
 use crate::{formats, model};
 use caribou_ir::ReadOptions;
 use caribou_runtime::{Array, RunError, Session};
@@ -13,22 +15,27 @@ use std::path::Path;
 
 pub(crate) fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
     let mut given = Vec::new();
+    let mut files = vec![options.model.as_path()];
     for argument in &options.inputs {
         let (name, path) = match argument.split_once('=') {
             Some((name, path)) => (Some(name), path),
             None => (None, argument.as_str()),
         };
+        files.push(Path::new(path));
         given.push((name, array(Path::new(path))?));
     }
+    let opened = formats::open(&options.model, &options.parts)?;
+    let output = Destination::create(&options.output, true, &files)?;
     // An archive does not store the shapes of its inputs: those of the arrays tell.
     let sizes = |array: &Array| array.shape().iter().map(|&size| Some(size)).collect();
     let shapes = given.iter().map(|(_, array)| sizes(array)).collect();
     let read = ReadOptions {
+        limits: arguments.limits(),
         input_shapes: shapes,
-        ..ReadOptions::default()
+        untrained: options.parts.untrained,
     };
-    let import = formats::read(&options.model, None, &read)?;
-    let graph = model::validated(&options.model, import.graph)?;
+    let import = opened.reader.read(&opened.source, &read).map_err(Failure::read)?;
+    let graph = model::validated(&options.model, import.graph, &read.limits)?;
     let mut inputs: Vec<Option<Array>> = vec![None; graph.inputs().len()];
     for (name, array) in given {
         let slot = match name {
@@ -65,10 +72,10 @@ pub(crate) fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
         other => Failure::model(other.to_string()),
     })?;
     let names: Vec<String> = graph.outputs().iter().map(|port| port.name.clone()).collect();
-    write(&options.output, &names, &outputs)?;
+    write(output, &options.output, &names, &outputs)?;
     if !arguments.quiet {
         for (name, output) in names.iter().zip(&outputs) {
-            eprintln!("{name} {:?}", output.shape());
+            complain(format_args!("{name} {:?}", output.shape()));
         }
     }
     Ok(())
@@ -98,17 +105,12 @@ pub(crate) fn array(path: &Path) -> Result<Array, Failure> {
     )))
 }
 
-fn write(path: &Path, names: &[String], outputs: &[Array]) -> Result<(), Failure> {
+fn write(mut file: Destination, path: &Path, names: &[String], outputs: &[Array]) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::model(format!("{}: {error}", path.display()));
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(|error| failed(&error))?;
     let npz = path.extension().is_some_and(|extension| extension == "npz");
     match (npz, outputs) {
         (true, _) => {
-            let mut writer = NpzWriter::new(BufWriter::new(file.as_file_mut()));
+            let mut writer = NpzWriter::new(BufWriter::new(file.file()));
             for (name, output) in names.iter().zip(outputs) {
                 writer
                     .add_array(name.as_str(), output)
@@ -117,7 +119,7 @@ fn write(path: &Path, names: &[String], outputs: &[Array]) -> Result<(), Failure
             writer.finish().map_err(|error| failed(&error))?;
         }
         (false, [output]) => {
-            let mut writer = BufWriter::new(file.as_file_mut());
+            let mut writer = BufWriter::new(file.file());
             output.write_npy(&mut writer).map_err(|error| failed(&error))?;
             writer.flush().map_err(|error| failed(&error))?;
         }
@@ -128,6 +130,5 @@ fn write(path: &Path, names: &[String], outputs: &[Array]) -> Result<(), Failure
             )));
         }
     }
-    file.persist(path).map_err(|error| failed(&error))?;
-    Ok(())
+    file.complete()
 }

@@ -1,7 +1,8 @@
 //! `caribou verify`.
 
-use crate::args::{Arguments, Verify};
+use crate::args::{Arguments, Parts, Verify};
 use crate::failure::Failure;
+use crate::output::print;
 use crate::{formats, model};
 use caribou_ir::{Layout, Port, ReadOptions, ValidGraph};
 use caribou_runtime::{Array, Session, compare};
@@ -11,8 +12,14 @@ use std::collections::HashMap;
 use std::fs::File;
 
 pub(crate) fn run(options: &Verify, arguments: &Arguments) -> Result<(), Failure> {
-    let a = formats::read(&options.a, None, &ReadOptions::default())?;
-    let a = model::validated(&options.a, a.graph)?;
+    let limits = arguments.limits();
+    let read = ReadOptions {
+        limits: limits.clone(),
+        untrained: options.parts.untrained,
+        ..ReadOptions::default()
+    };
+    let a = formats::read(&options.a, &options.parts, &read)?;
+    let a = model::validated(&options.a, a.graph, &limits)?;
     let (inputs, expected) = match &options.inputs {
         Some(path) => {
             let inputs = arrays(path, &a)?;
@@ -32,11 +39,12 @@ pub(crate) fn run(options: &Verify, arguments: &Arguments) -> Result<(), Failure
             .map(|(x, port)| order.apply(x, port))
             .collect();
         let read = ReadOptions {
+            limits: limits.clone(),
             input_shapes: given.iter().map(shape).collect(),
             ..ReadOptions::default()
         };
-        let b = match formats::read(&options.b, None, &read) {
-            Ok(b) => model::validated(&options.b, b.graph)?,
+        let b = match formats::read(&options.b, &Parts::default(), &read) {
+            Ok(b) => model::validated(&options.b, b.graph, &limits)?,
             Err(failure) => {
                 last = Some(failure);
                 continue;
@@ -64,14 +72,14 @@ pub(crate) fn run(options: &Verify, arguments: &Arguments) -> Result<(), Failure
         let worst = differences.iter().map(|d| d.1).fold(0.0, f64::max);
         let absolute = differences.iter().map(|d| d.0).fold(0.0, f64::max);
         if arguments.json {
-            println!(
+            print(&format!(
                 "{:#}",
                 json!({ "same": worst <= options.tolerance, "max_abs": absolute, "max_rel": worst })
-            );
+            ))?;
         }
         if worst <= options.tolerance {
             if !arguments.json && !arguments.quiet {
-                println!("same outputs: largest relative difference {worst:.1e}");
+                print(&format!("same outputs: largest relative difference {worst:.1e}"))?;
             }
             return Ok(());
         }

@@ -1,0 +1,81 @@
+//! What the source says about its training, in words.
+
+use caribou_ir::{Graph, Training};
+use std::fmt::Debug;
+
+/// One line: the optimiser with its constants, then the loss of each output.
+pub(crate) fn training(training: &Training, graph: &Graph) -> String {
+    let mut parts = Vec::new();
+    if let Some(updater) = &training.updater {
+        parts.push(format!(
+            "optimizer {}, learning rate {}",
+            constants(&updater.kind),
+            words(&updater.learning_rate)
+        ));
+    }
+    for loss in &training.losses {
+        let output = graph
+            .outputs()
+            .get(loss.output)
+            .map_or("?", |port| port.name.as_str());
+        parts.push(format!("loss of {output}: {}", words(&loss.kind)));
+    }
+    if parts.is_empty() {
+        return "compiled, without an optimizer or loss that is known".to_owned();
+    }
+    parts.join("; ")
+}
+
+/// `Adam { beta1: 0.9 }` becomes `Adam (beta1 0.9)`.
+fn constants(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    let Some((name, fields)) = text.split_once(" { ") else {
+        return text;
+    };
+    let fields: Vec<String> = fields
+        .trim_end_matches(" }")
+        .split(", ")
+        .map(|field| match field.split_once(": ") {
+            Some((key, value)) => format!("{key} {}", number(value)),
+            None => field.to_owned(),
+        })
+        .collect();
+    format!("{name} ({})", fields.join(", "))
+}
+
+/// A number as it was meant: optimisers keep their constants in 32 bits, and 0.02 is no neater number there.
+fn number(text: &str) -> String {
+    text.parse::<f32>()
+        .map_or_else(|_| text.to_owned(), |value| value.to_string())
+}
+
+/// `MeanSquaredError` becomes `mean squared error`.
+fn words(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    if text.parse::<f32>().is_ok() {
+        return number(&text);
+    }
+    let mut words = String::new();
+    for character in text.chars() {
+        if character.is_uppercase() && words.ends_with(|last: char| last.is_lowercase()) {
+            words.push(' ');
+        }
+        words.extend(character.to_lowercase());
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caribou_ir::{LossKind, UpdaterKind};
+
+    #[test]
+    fn names_and_constants_are_words() {
+        assert_eq!(words(&LossKind::MeanSquaredError), "mean squared error");
+        assert_eq!(constants(&UpdaterKind::Sgd), "Sgd");
+        let momentum = UpdaterKind::Nesterovs { momentum: 0.9 };
+        assert_eq!(constants(&momentum), "Nesterovs (momentum 0.9)");
+        assert_eq!(words(&0.019_999_999_552_965_164), "0.02");
+    }
+}

@@ -1,0 +1,30 @@
+//! The contract of the command line: exit codes, what is written where, and what is never touched.
+// Helpers of tests fail as tests do.
+#![allow(clippy::unwrap_used)]
+
+mod convert;
+mod files;
+mod inspect;
+mod refusal;
+mod run;
+
+use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../testdata/keras")
+        .join(name)
+}
+
+fn caribou(arguments: &[&str]) -> std::process::Output {
+    Command::cargo_bin("caribou")
+        .unwrap()
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
