@@ -37,6 +37,9 @@ pub(crate) struct Answer {
     pub(crate) inputs_unchanged: bool,
     #[serde(default)]
     pub(crate) repeatable: bool,
+    /// Whether one example alone, and all of them twice, give the same.
+    #[serde(default)]
+    pub(crate) batch_independent: bool,
     #[serde(default)]
     pub(crate) parameters: u64,
     /// Whether all outputs are output or loss layers.
@@ -46,6 +49,20 @@ pub(crate) struct Answer {
     pub(crate) fit_error: Option<String>,
     /// Parameters that the step changed.
     pub(crate) changed: Option<u64>,
+}
+
+impl Answer {
+    /// Why a step of training could not be taken; `None` when it could, or when there is nothing to train.
+    pub(crate) fn untrained(&self) -> Option<String> {
+        match (&self.fit_error, self.trainable, self.parameters) {
+            (Some(error), ..) => Some(error.clone()),
+            (None, Some(true), 1..) => match (self.score_finite, self.changed) {
+                (Some(true), Some(1..)) => None,
+                (score, changed) => Some(format!("finite score {score:?}, {changed:?} parameters changed")),
+            },
+            _ => None,
+        }
+    }
 }
 
 /// The judge's process.

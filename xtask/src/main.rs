@@ -7,6 +7,7 @@ mod case;
 mod fixtures;
 mod judge;
 mod real;
+mod sweep;
 mod verdict;
 mod verify;
 
@@ -38,6 +39,8 @@ enum Task {
     },
     /// Run the judges over the cases: round trip, recorded truth and, if asked, stock DL4J.
     Verify(verify::Options),
+    /// Run the command over a large set of networks, and stock DL4J on what it wrote.
+    Sweep(sweep::Options),
     /// Convert a pretrained network from a public package and compare Keras, the runtime and stock DL4J.
     Real,
     /// Measure conversions and write docs/benchmarks.md.
@@ -95,6 +98,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             framework: Framework::Sweep { case },
         } => fixtures::keras(&root, "target/keras-sweep", "sweep", &case)?,
         Task::Verify(options) => return verify::run(&root, &options),
+        Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Real => return real::run(&root),
         Task::Bench { quick: _ } => bench::run(&root)?,
         Task::Ci => return ci(&root),

@@ -329,22 +329,14 @@ fn stock(case: &Case, converted: &Converted, judge: &Mutex<Judge>, work: &Path) 
     if !matches!(verdict, Verdict::Right(_)) {
         return Ok(verdict);
     }
-    if !answer.inputs_unchanged || !answer.repeatable {
+    if !answer.inputs_unchanged || !answer.repeatable || !answer.batch_independent {
         return Ok(Verdict::Wrong(
-            "running it changed its input, or gave other outputs the second time".into(),
+            "running it changed its input, or gave other outputs the second time or in another batch".into(),
         ));
     }
-    let trained = match (&answer.fit_error, answer.trainable, answer.parameters) {
-        (Some(error), ..) => Err(error.clone()),
-        (None, Some(true), 1..) => match (answer.score_finite, answer.changed) {
-            (Some(true), Some(1..)) => Ok(()),
-            (score, changed) => Err(format!("finite score {score:?}, {changed:?} parameters changed")),
-        },
-        _ => Ok(()),
-    };
-    match (trained, case.trains) {
-        (Err(error), true) => return Ok(Verdict::Wrong(format!("training: {error}"))),
-        (Ok(()), false) => {
+    match (answer.untrained(), case.trains) {
+        (Some(error), true) => return Ok(Verdict::Wrong(format!("training: {error}"))),
+        (None, false) => {
             return Ok(Verdict::Wrong(
                 "it trains, and the case says that it can't".into(),
             ));

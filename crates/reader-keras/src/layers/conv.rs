@@ -1,6 +1,6 @@
 //! Convolutions. Keras stores kernels as `[K…, in / groups, out]`, the graph as `[out, in / groups, K…]`.
 
-use super::{CONFIG, Call, Outputs, config};
+use super::{CONFIG, Call, OPTION, Outputs, config};
 use caribou_ir::op::{Conv, ConvTranspose, Padding};
 use caribou_ir::{Finding, Tensor, TensorError, ValueId};
 
@@ -21,6 +21,34 @@ fn padding(call: &Call<'_>, axes: usize) -> Result<Padding, Box<Finding>> {
             ));
         }
     })
+}
+
+/// Refuses `same` on volumes where strides lead over two or more cells that no window reads: the kernels of TensorFlow
+/// differ there among each other (with and without oneDNN), so that the file does not tell what the model computes.
+pub(super) fn told_by_the_file(
+    call: &Call<'_>,
+    x: ValueId,
+    padding: &Padding,
+    extents: &[usize],
+    strides: &[usize],
+) -> Result<(), Box<Finding>> {
+    if *padding != Padding::Same || extents.len() != 3 {
+        return Ok(());
+    }
+    let shape = call.shape(x);
+    for (axis, (&extent, &stride)) in extents.iter().zip(strides).enumerate() {
+        let skips = match shape.size(axis + 2) {
+            Some(size) => (size.div_ceil(stride.max(1)).max(1) - 1) * stride + extent + 2 <= size,
+            None => stride >= extent + 2,
+        };
+        if skips {
+            return Err(call.refuse(
+                OPTION,
+                "TensorFlow's own kernels disagree on padding \"same\" with strides this far beyond the window",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn viewed(call: &Call<'_>, result: Result<Tensor, TensorError>) -> Result<Tensor, Box<Finding>> {
@@ -63,6 +91,12 @@ pub(super) fn conv(call: &mut Call<'_>) -> Outputs {
         padding: padding(call, axes)?,
         groups,
     };
+    let extents: Vec<usize> = shape[..axes]
+        .iter()
+        .zip(&op.dilations)
+        .map(|(k, dilation)| dilation * k.saturating_sub(1) + 1)
+        .collect();
+    told_by_the_file(call, x, &op.padding, &extents, &op.strides)?;
     let y = call.apply(op, &[x])?;
     finished(call, y)
 }

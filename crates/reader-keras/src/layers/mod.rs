@@ -284,8 +284,15 @@ impl Call<'_> {
         self.permuted(value, Transpose::channels_last(rank).permutation)
     }
 
-    /// The function that the configuration names under `activation`, applied to `value`.
+    /// The function that the configuration names under `activation`, or the activation layer that it holds there,
+    /// applied to `value`.
     fn activated(&mut self, value: ValueId) -> Result<ValueId, Box<Finding>> {
+        if let Some(outputs) = wrapper::activation_layer(self, value) {
+            return match outputs?[..] {
+                [output] => Ok(output),
+                _ => Err(self.refuse(OPTION, "its activation gives several outputs")),
+            };
+        }
         let rank = self.rank(value);
         let op = crate::activation::operator(self.config.get("activation"), rank)
             .map_err(|what| self.refuse(OPTION, format!("{what} is not supported")))?;

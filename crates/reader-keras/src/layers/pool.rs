@@ -30,6 +30,7 @@ pub(super) fn pool(call: &mut Call<'_>) -> Outputs {
         rounding: Rounding::Floor,
     };
     let x = call.channels_ahead(x)?;
+    super::conv::told_by_the_file(call, x, &op.padding, &op.kernel, &op.strides)?;
     let y = call.apply(op, &[x])?;
     Ok(vec![call.channels_behind(y)?])
 }

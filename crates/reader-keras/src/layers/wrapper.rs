@@ -160,6 +160,33 @@ pub(super) fn time_distributed(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.apply(Reshape { target: unfold }, &[y])?])
 }
 
+/// Layers that others hold as their activation.
+const ACTIVATIONS: &[&str] = &[
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "ELU",
+    "ThresholdedReLU",
+    "Softmax",
+];
+
+/// The layer under the key `activation` applied to `x`; `None` when a function stands there.
+pub(super) fn activation_layer(call: &mut Call<'_>, x: ValueId) -> Option<Outputs> {
+    let class = call.config.get("activation")?.get("class_name")?.as_str()?;
+    if !ACTIVATIONS.contains(&class) {
+        return None;
+    }
+    let Support::Read(read) = super::find(class)?.support else {
+        return None;
+    };
+    let layer = match inner(call, "activation") {
+        Ok(layer) => layer?,
+        Err(finding) => return Some(Err(finding)),
+    };
+    Some(inside(call, &layer, read, x))
+}
+
 /// Reads the inner layer with the weights of the wrapper.
 fn inside(call: &mut Call<'_>, layer: &Layer, read: fn(&mut Call<'_>) -> Outputs, x: ValueId) -> Outputs {
     let mut call = Call {

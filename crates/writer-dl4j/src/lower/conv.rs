@@ -3,15 +3,41 @@
 use super::{Lowered, Lowering, identity, inexpressible, viewed};
 use crate::format::{
     Convolution1DLayer, Convolution3D, ConvolutionLayer, Deconvolution2D, Deconvolution3D,
-    DepthwiseConvolution2D, Vertex, Window,
+    DepthwiseConvolution2D, Window,
 };
 use caribou_ir::op::{Conv, ConvTranspose, Padding};
-use caribou_ir::{Finding, Node, Origin, Tensor};
+use caribou_ir::{Finding, Node, Origin, Tensor, ValueId};
 
 /// How a window is padded in DL4J: its mode and the cells on both sides of each axis.
 pub(super) struct Mode {
     pub(super) name: &'static str,
     pub(super) padding: Vec<usize>,
+}
+
+/// `padding`, with cells in place of `Same` where stock DL4J fails on it: it computes less than no padding when a
+/// stride leads over two or more cells that no window reads.
+pub(super) fn settled(
+    padding: &Padding,
+    sizes: &[Option<usize>],
+    extents: &[usize],
+    strides: &[usize],
+    origin: &Origin,
+) -> Lowered<Padding> {
+    let skips = |axis: usize| match sizes[axis] {
+        Some(size) => (size.div_ceil(strides[axis]).max(1) - 1) * strides[axis] + extents[axis] + 2 <= size,
+        None => strides[axis] >= extents[axis] + 2,
+    };
+    if *padding != Padding::Same || !(0..sizes.len()).any(skips) {
+        return Ok(padding.clone());
+    }
+    (0..sizes.len())
+        .map(|axis| match extents[axis] {
+            1 => Some([0, 0]),
+            extent => padding.resolve(axis, sizes[axis], extent, strides[axis]),
+        })
+        .collect::<Option<_>>()
+        .map(Padding::Explicit)
+        .ok_or_else(|| inexpressible(origin, "its padding depends on a size that is unknown"))
 }
 
 /// The mode that pads as `padding` does on an input of these sizes; `None` when there is none.
@@ -37,7 +63,8 @@ pub(super) fn mode(
         }),
         Padding::Explicit(sides) => {
             let same = sides.iter().enumerate().all(|(axis, side)| {
-                Padding::Same.resolve(axis, sizes[axis], extents[axis], strides[axis]) == Some(*side)
+                strides[axis] < extents[axis] + 2
+                    && Padding::Same.resolve(axis, sizes[axis], extents[axis], strides[axis]) == Some(*side)
             });
             same.then_some(Mode {
                 name: "Same",
@@ -82,10 +109,12 @@ impl Lowering<'_> {
         let kernel = &weight[2..];
         let sizes: Vec<Option<usize>> = (2..shape.rank()).map(|axis| shape.size(axis)).collect();
         let mut input = self.array(node.inputs[0], &identity(shape.rank()), origin)?;
-        let mode = match mode(&op.padding, &sizes, &extents(kernel, &op.dilations), &op.strides) {
+        let extents = extents(kernel, &op.dilations);
+        let padding = settled(&op.padding, &sizes, &extents, &op.strides, origin)?;
+        let mode = match mode(&padding, &sizes, &extents, &op.strides) {
             Some(mode) => mode,
             None => {
-                let Padding::Explicit(sides) = &op.padding else {
+                let Padding::Explicit(sides) = &padding else {
                     return Err(inexpressible(
                         origin,
                         "its padding depends on a size that is unknown",
@@ -110,7 +139,7 @@ impl Lowering<'_> {
         } else if op.groups == channels && kernel.len() == 2 {
             self.depthwise(origin, input, op, channels, window)?
         } else {
-            self.grouped(origin, input, op, channels, &window)?
+            self.grouped(origin, input, op, channels, &window, node.outputs[0])?
         };
         self.put(node.outputs[0], name, identity(shape.rank()));
         Ok(())
@@ -204,20 +233,17 @@ impl Lowering<'_> {
         op: &Conv,
         channels: usize,
         window: &Window,
+        output: ValueId,
     ) -> Lowered<String> {
         let (inside, outside) = (channels / op.groups, op.weight.shape()[0] / op.groups);
         let mut parts = Vec::with_capacity(op.groups);
         for group in 0..op.groups {
-            let subset = Vertex::Subset {
-                from: group * inside,
-                to: (group + 1) * inside - 1,
-            };
-            let part = self.vertex(
+            let part = self.channels(
                 origin,
-                &format!("channels_{group}"),
-                subset,
-                std::slice::from_ref(&input),
-            );
+                &input,
+                [group * inside, (group + 1) * inside, channels],
+                window.kernel_size.len(),
+            )?;
             let rows =
                 |tensor: &Tensor| viewed(tensor.narrow(0, group * outside, (group + 1) * outside), origin);
             let weight = rows(&op.weight)?;
@@ -236,7 +262,12 @@ impl Lowering<'_> {
             origin,
             "DL4J has no grouped convolution: each group became one of its own",
         );
-        Ok(self.vertex(origin, "", Vertex::Merge { merge_axis: 1 }, &parts))
+        let sizes = self.graph.shape(output).feature_sizes().map(|mut sizes| {
+            sizes[0] = outside;
+            sizes
+        });
+        let sizes = vec![sizes; parts.len()];
+        Ok(self.side_by_side(origin, "", 1, &parts, &sizes))
     }
 
     pub(super) fn conv_transpose(&mut self, node: &Node, op: &ConvTranspose) -> Lowered<()> {

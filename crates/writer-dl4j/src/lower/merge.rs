@@ -1,9 +1,10 @@
 //! Operators on several values.
 
+use super::volume::arranged;
 use super::{Lowered, Lowering, Place, identity, inexpressible};
 use crate::format::Vertex;
 use caribou_ir::op::{Concat, Elementwise, ElementwiseKind};
-use caribou_ir::{Dim, Node};
+use caribou_ir::{Dim, Node, Origin};
 
 impl Lowering<'_> {
     /// The order that most of the inputs are in already.
@@ -36,14 +37,12 @@ impl Lowering<'_> {
         let name = if inputs.len() == 1 {
             inputs.swap_remove(0)
         } else {
-            self.vertex(
-                &node.origin,
-                "",
-                Vertex::Merge {
-                    merge_axis: order[op.axis],
-                },
-                &inputs,
-            )
+            let sizes: Vec<Option<Vec<usize>>> = node
+                .inputs
+                .iter()
+                .map(|&input| arranged(self.graph.shape(input).feature_sizes(), &order))
+                .collect();
+            self.side_by_side(&node.origin, "", order[op.axis], &inputs, &sizes)
         };
         self.put(node.outputs[0], name, order);
         Ok(())
@@ -112,6 +111,7 @@ impl Lowering<'_> {
         let from = self.graph.shape(input).clone();
         let to = self.graph.shape(node.outputs[0]).clone();
         let mut name = vertex;
+        let mut sizes = arranged(from.feature_sizes(), order);
         for (axis, &place) in order.iter().enumerate().skip(1) {
             let (Dim::Fixed(1), dim) = (from.dims()[axis], to.dims()[axis]) else {
                 continue;
@@ -125,38 +125,47 @@ impl Lowering<'_> {
                     format!("stretching {from} to {to}: the size must be known"),
                 ));
             };
-            // Doubling keeps the number of vertices small.
-            let axis = place;
-            let mut parts = Vec::new();
-            let (mut width, mut left) = (1, times);
-            loop {
-                if left & 1 == 1 {
-                    parts.push(name.clone());
-                }
-                left >>= 1;
-                if left == 0 {
-                    break;
-                }
-                name = self.vertex(
-                    &node.origin,
-                    "stretched",
-                    Vertex::Merge { merge_axis: axis },
-                    &[name.clone(), name.clone()],
-                );
-                width *= 2;
-            }
-            debug_assert!(width <= times);
-            if parts.len() > 1 {
-                name = self.vertex(
-                    &node.origin,
-                    "stretched",
-                    Vertex::Merge { merge_axis: axis },
-                    &parts,
-                );
-            } else if let Some(part) = parts.pop() {
-                name = part;
-            }
+            name = self.repeated(&node.origin, name, place, times, &mut sizes);
         }
         Ok(name)
+    }
+
+    /// An array put side by side with itself `times` times; `sizes` are its axes behind the batch, before and after.
+    /// Doubling keeps the number of vertices small.
+    fn repeated(
+        &mut self,
+        origin: &Origin,
+        mut name: String,
+        axis: usize,
+        times: usize,
+        sizes: &mut Option<Vec<usize>>,
+    ) -> String {
+        let wide = |sizes: &Option<Vec<usize>>, width: usize| {
+            sizes.clone().map(|mut sizes| {
+                sizes[axis - 1] *= width;
+                sizes
+            })
+        };
+        let mut parts = Vec::new();
+        let (mut width, mut left) = (1, times);
+        loop {
+            if left & 1 == 1 {
+                parts.push((name.clone(), wide(sizes, width)));
+            }
+            left >>= 1;
+            if left == 0 {
+                break;
+            }
+            let pair = [name.clone(), name];
+            let pair_sizes = vec![wide(sizes, width); 2];
+            name = self.side_by_side(origin, "stretched", axis, &pair, &pair_sizes);
+            width *= 2;
+        }
+        *sizes = wide(sizes, times);
+        let (mut names, part_sizes): (Vec<String>, Vec<Option<Vec<usize>>>) = parts.into_iter().unzip();
+        match names.len() {
+            1 => names.swap_remove(0),
+            _ => self.side_by_side(origin, "stretched", axis, &names, &part_sizes),
+        }
     }
 }

@@ -16,6 +16,7 @@ mod recurrent;
 mod reshape;
 mod select;
 mod spatial;
+mod volume;
 
 pub(crate) use activation::has_class;
 

@@ -5,7 +5,7 @@ use crate::format::{
     self, Activation as Class, Cnn3DLossLayer, CnnLossLayer, Layer, LossFunction, LossLayer, OutputLayer,
     RnnLossLayer, RnnOutputLayer, Updater,
 };
-use caribou_ir::{LossKind, Origin, Port, Training, UpdaterKind};
+use caribou_ir::{LossKind, Origin, Port, Tensor, Training, UpdaterKind};
 
 /// The optimiser of the layers: the source's, else plain gradient descent.
 pub(super) fn updater(training: Option<&Training>) -> Updater {
@@ -187,21 +187,32 @@ impl Lowering<'_> {
                     ..
                 } = dense;
                 let keep = order == identity(3);
+                // Stock DL4J adds the bias of this layer without asking whether there is one.
+                if !has_bias {
+                    placed.parameters.push(Tensor::filled(&[nout], 0.0));
+                }
                 let rnn_data_format = if keep { "NWC" } else { "NCW" }.to_owned();
                 *layer = RnnOutputLayer {
                     base,
                     nin,
                     nout,
-                    has_bias,
+                    has_bias: true,
                     loss_fn,
                     rnn_data_format,
                 }
                 .into();
                 let name = placed.name.clone();
+                let origin = Origin::new(vertex, "Dense");
+                if !has_bias {
+                    self.rewrite(
+                        "zero-bias",
+                        &origin,
+                        "stock DL4J runs an output layer on sequences with a bias only",
+                    );
+                }
                 if keep {
                     // The layer reads and gives [N, T, F]; its input is permuted in front of it.
-                    let from = placed.inputs[0].clone();
-                    let origin = Origin::new(vertex, "Dense");
+                    let from = self.find(&name)?.inputs[0].clone();
                     let place = super::Place {
                         vertex: from,
                         order: vec![0, 2, 1],

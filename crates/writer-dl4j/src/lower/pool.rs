@@ -1,6 +1,6 @@
 //! Pooling, also over all spatial axes.
 
-use super::conv::{mode, window};
+use super::conv::{mode, settled, window};
 use super::{Lowered, Lowering, identity, inexpressible};
 use crate::format::{GlobalPoolingLayer, Subsampling1DLayer, Subsampling3DLayer, SubsamplingLayer};
 use caribou_ir::Node;
@@ -17,7 +17,8 @@ impl Lowering<'_> {
             .zip(&op.dilations)
             .map(|(k, d)| d * (k - 1) + 1)
             .collect();
-        let mode = mode(&op.padding, &sizes, &extents, &op.strides)
+        let padding = settled(&op.padding, &sizes, &extents, &op.strides, origin)?;
+        let mode = mode(&padding, &sizes, &extents, &op.strides)
             .ok_or_else(|| inexpressible(origin, "DL4J pads both sides of a pooling window alike"))?;
         if op.rounding == Rounding::Ceil {
             let floor = Pool {

@@ -26,6 +26,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.lossfunctions.impl.LossSparseMCXENT;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -110,6 +111,7 @@ public final class Judge {
             same &= outputs[i].equalsWithEps(again[i].castTo(DataType.FLOAT), 1e-7);
         }
         answer.put("repeatable", same);
+        answer.put("batch_independent", batchIndependent(model, before, outputs));
         if (request.path("fit").asBoolean(false)) {
             try {
                 fit(model, before, outputs, answer);
@@ -138,6 +140,31 @@ public final class Judge {
             return new INDArray[] {network.output(inputs[0], false)};
         }
         return ((ComputationGraph) model).output(false, inputs);
+    }
+
+    /** Whether the first example alone, and all examples twice, give what they gave together. */
+    private static boolean batchIndependent(Model model, INDArray[] inputs, INDArray[] outputs) {
+        INDArray[] alone = output(model, Arrays.stream(inputs).map(Judge::first).toArray(INDArray[]::new));
+        INDArray[] twice = output(model, Arrays.stream(inputs).map(Judge::twice).toArray(INDArray[]::new));
+        boolean same = true;
+        for (int i = 0; i < outputs.length; i++) {
+            same &= close(first(outputs[i]), alone[i]) && close(twice(outputs[i]), twice[i]);
+        }
+        return same;
+    }
+
+    private static INDArray first(INDArray array) {
+        return array.get(NDArrayIndex.interval(0, 1)).dup('c');
+    }
+
+    private static INDArray twice(INDArray array) {
+        return Nd4j.concat(0, array, array).dup('c');
+    }
+
+    private static boolean close(INDArray expected, INDArray found) {
+        double scale = Math.max(1e-30, expected.amaxNumber().doubleValue());
+        return Arrays.equals(expected.shape(), found.shape())
+                && expected.sub(found.castTo(DataType.FLOAT)).amaxNumber().doubleValue() <= 1e-5 * scale;
     }
 
     /** One step of training towards labels that differ from the outputs: the score is finite and parameters move. */
