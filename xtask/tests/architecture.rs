@@ -93,3 +93,27 @@ fn files_have_one_reason_to_change() {
         lines[lines.len() / 2]
     );
 }
+
+/// Bytes of all files below `folder`.
+fn bytes(folder: &Path) -> u64 {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                bytes(&entry.path())
+            } else {
+                entry.metadata().unwrap().len()
+            }
+        })
+        .sum()
+}
+
+#[test]
+fn the_recorded_cases_stay_small() {
+    let found = bytes(&root().join("testdata"));
+    assert!(
+        found < 15_000_000,
+        "testdata holds {found} bytes: commit fewer or smaller cases, and keep the rest out of the repository"
+    );
+}
