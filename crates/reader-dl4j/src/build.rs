@@ -317,6 +317,13 @@ impl Builder {
             return Ok(x);
         };
         self.check_preprocessor(x, preprocessor, origin)?;
+        if matches!(
+            preprocessor,
+            Preprocessor::CnnToFeedForward { .. } | Preprocessor::FeedForwardToCnn { .. }
+        ) && let Some(y) = self.image_of_rows(x, origin)?
+        {
+            return Ok(y);
+        }
         match preprocessor {
             Preprocessor::CnnToFeedForward { .. } => self.apply(Reshape::flatten(), &[x], origin),
             Preprocessor::FeedForwardToCnn {

@@ -43,6 +43,16 @@ impl Builder {
         axis + usize::from(axis == 1 && self.folded.contains(&x))
     }
 
+    /// Folded rows as images of one cell, or such images as rows: nothing changes here. `None` for other values.
+    pub(crate) fn image_of_rows(&mut self, x: ValueId, origin: &Origin) -> Built<Option<ValueId>> {
+        if !self.folded.contains(&x) {
+            return Ok(None);
+        }
+        let y = self.apply(caribou_ir::op::Identity, &[x], origin)?;
+        self.folded.insert(y);
+        Ok(Some(y))
+    }
+
     /// A preprocessor other than the two that reads folded rows.
     pub(crate) fn check_preprocessor(
         &self,
@@ -52,7 +62,18 @@ impl Builder {
     ) -> Built<()> {
         let known = matches!(
             preprocessor,
-            Preprocessor::FeedForwardToRnn { .. } | Preprocessor::Composable { .. }
+            Preprocessor::FeedForwardToRnn { .. }
+                | Preprocessor::Composable { .. }
+                | Preprocessor::FeedForwardToCnn {
+                    input_height: 1,
+                    input_width: 1,
+                    ..
+                }
+                | Preprocessor::CnnToFeedForward {
+                    input_height: 1,
+                    input_width: 1,
+                    ..
+                }
         );
         if self.folded.contains(&x) && !known {
             return Err(unreadable(origin));
@@ -74,7 +95,7 @@ impl Builder {
                 | Layer::DropoutLayer(_)
                 | Layer::BatchNormalization(_)
                 | Layer::ElementWiseMultiplicationLayer(_)
-        );
+        ) || matches!(layer, Layer::LocalResponseNormalization(l) if l.n < 2.0);
         if !each_alone {
             return Err(unreadable(origin));
         }

@@ -46,10 +46,16 @@ impl Writer for Dl4jWriter {
         options: &WriteOptions,
     ) -> Result<Report, WriteError> {
         let legal = legalize::legalize(model, options).map_err(unsound)?;
-        let mut network = lower::lower(&legal.graph, self.layout, options.training.as_ref())
-            .map_err(WriteError::Refused)?;
+        let mut network =
+            lower::lower(&legal, self.layout, options.training.as_ref()).map_err(WriteError::Refused)?;
         network.rewrites.splice(0..0, legal.rewrites);
         network.findings.extend(legal.findings);
+        for layer in &mut network.layers {
+            if let Some(bound) = layer.source.iter().find_map(|name| legal.inexact.get(name)) {
+                layer.exact = false;
+                layer.note.clone_from(bound);
+            }
+        }
         archive::write(model, network, sink, self.compression)
     }
 }

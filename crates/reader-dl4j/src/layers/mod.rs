@@ -7,8 +7,8 @@ mod spatial;
 
 use crate::build::{Builder, Built, UNKNOWN, refuse};
 use caribou_ir::op::{
-    Activate, BatchNorm, Dense, Embedding, LocalResponseNorm, Noise, NoiseKind, Op, PRelu, Reduce,
-    ReduceKind, Reshape, Size, Softmax, Tile,
+    Activate, BatchNorm, Constant, Dense, Elementwise, ElementwiseKind, Embedding, LocalResponseNorm, Noise,
+    NoiseKind, Op, PRelu, Reduce, ReduceKind, Reshape, Size, Softmax, Tile,
 };
 use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{self, Activation as Class, Dropout, Layer};
@@ -125,6 +125,16 @@ impl Builder {
                     &[x],
                     origin,
                 )
+            }
+            Layer::ElementWiseMultiplicationLayer(l) => {
+                let weight = self.take(&[l.nout], origin)?;
+                let bias = self.take(&[l.nout], origin)?;
+                let mut y = x;
+                for (kind, value) in [(ElementwiseKind::Multiply, weight), (ElementwiseKind::Add, bias)] {
+                    let array = self.apply(Constant { value }, &[], origin)?;
+                    y = self.apply(Elementwise { kind }, &[y, array], origin)?;
+                }
+                self.activated(y, &l.base.activation_fn, None, origin)
             }
             Layer::TimeDistributed(l) => {
                 let x = self.steps_first(x, &l.rnn_data_format, origin)?;

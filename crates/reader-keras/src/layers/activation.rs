@@ -1,7 +1,7 @@
 //! Activation layers.
 
 use super::{CONFIG, Call, Outputs, config};
-use caribou_ir::op::{Activation, PRelu, Softmax};
+use caribou_ir::op::{Activation, PRelu, Reshape, Softmax};
 
 /// A function by name.
 pub(super) fn activation(call: &mut Call<'_>) -> Outputs {
@@ -54,14 +54,43 @@ pub(super) fn thresholded_relu(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.apply(Activation::ThresholdedRelu { theta }, &[x])?])
 }
 
-/// Softmax along one axis.
+/// Softmax along one axis, or over the cells of several.
 pub(super) fn softmax(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
-    let [axis] = config!(call, axes_or("axis", &[-1]))[..] else {
-        return Err(call.refuse(CONFIG, "a softmax over several axes is not supported"));
-    };
-    let axis = call.axis(axis, call.rank(x))?;
-    Ok(vec![call.apply(Softmax { axis }, &[x])?])
+    let rank = call.rank(x);
+    let mut axes = Vec::new();
+    for axis in config!(call, axes_or("axis", &[-1])) {
+        let axis = call.axis(axis, rank)?;
+        if !axes.contains(&axis) {
+            axes.push(axis);
+        }
+    }
+    if let [axis] = axes[..] {
+        return Ok(vec![call.apply(Softmax { axis }, &[x])?]);
+    }
+    if axes.is_empty() || axes.contains(&0) {
+        return Err(call.refuse(
+            CONFIG,
+            "a softmax over the batch, or over no axis, is not supported",
+        ));
+    }
+    let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
+    let order: Vec<usize> = kept.iter().chain(&axes).copied().collect();
+    let mut back = vec![0; rank];
+    for (place, &axis) in order.iter().enumerate() {
+        back[axis] = place;
+    }
+    let sizes: Vec<usize> = order[1..]
+        .iter()
+        .map(|&axis| call.size(x, axis))
+        .collect::<Result<_, _>>()?;
+    let (outer, inner) = sizes.split_at(kept.len() - 1);
+    let joined: Vec<usize> = outer.iter().copied().chain([inner.iter().product()]).collect();
+    let y = call.permuted(x, order)?;
+    let y = call.apply(Reshape::features(&joined), &[y])?;
+    let y = call.apply(Softmax { axis: joined.len() }, &[y])?;
+    let y = call.apply(Reshape::features(&sizes), &[y])?;
+    Ok(vec![call.permuted(y, back)?])
 }
 
 /// Learned slopes, of size one on the shared axes.

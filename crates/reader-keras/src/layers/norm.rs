@@ -1,7 +1,8 @@
 //! Normalisation.
 
-use super::{CONFIG, Call, OPTION, Outputs, config};
-use caribou_ir::op::{BatchNorm, LayerNorm, NormEpsilon};
+use super::{CONFIG, Call, OPTION, Outputs, WEIGHT, config};
+use caribou_ir::op::{BatchNorm, GroupNorm, L2Normalize, LayerNorm, NormEpsilon};
+use caribou_ir::{Finding, Tensor, ValueId};
 
 /// Batch normalisation with its moving statistics.
 pub(super) fn batch(call: &mut Call<'_>) -> Outputs {
@@ -12,16 +13,18 @@ pub(super) fn batch(call: &mut Call<'_>) -> Outputs {
     if config!(call, flag_or("renorm", false)) {
         return Err(call.refuse(OPTION, "batch renormalisation is not supported"));
     }
+    if call.config.get("virtual_batch_size").is_some() || call.config.get("adjustment").is_some() {
+        return Err(call.refuse(
+            OPTION,
+            "batch normalisation of virtual batches (virtual_batch_size) is not supported",
+        ));
+    }
     let axis = call.axis(axis, call.rank(x))?;
     let channels = call.size(x, axis)?;
-    let learned = |call: &Call<'_>, flag: &str, variable: &str| match config!(call, flag_or(flag, true)) {
-        true => call.weight(variable, &[channels]).map(Some),
-        false => Ok(None),
-    };
     let op = BatchNorm {
         axis,
-        scale: learned(call, "scale", "gamma")?,
-        offset: learned(call, "center", "beta")?,
+        scale: learned(call, "scale", "gamma", &[channels])?,
+        offset: learned(call, "center", "beta", &[channels])?,
         mean: call.weight("moving_mean", &[channels])?,
         variance: call.weight("moving_variance", &[channels])?,
         epsilon: config!(call, number_or("epsilon", 1e-3)),
@@ -30,29 +33,130 @@ pub(super) fn batch(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.apply(op, &[x])?])
 }
 
-/// Layer normalisation.
-pub(super) fn layer(call: &mut Call<'_>) -> Outputs {
-    let x = call.input()?;
+/// A parameter, unless its flag is off.
+fn learned(
+    call: &Call<'_>,
+    flag: &str,
+    variable: &str,
+    shape: &[usize],
+) -> Result<Option<Tensor>, Box<Finding>> {
+    match config!(call, flag_or(flag, true)) {
+        true => call.weight(variable, shape).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// The axes of a normalisation, ascending, and their sizes in the order in which the configuration lists them.
+fn axes(call: &Call<'_>, x: ValueId) -> Result<(Vec<usize>, Vec<usize>), Box<Finding>> {
     let mut axes = Vec::new();
     for axis in config!(call, axes_or("axis", &[-1])) {
-        axes.push(call.axis(axis, call.rank(x))?);
+        let axis = call.axis(axis, call.rank(x))?;
+        if axis == 0 || axes.contains(&axis) {
+            return Err(call.refuse(
+                CONFIG,
+                "axis: a normalisation over the batch, or twice over an axis, is not supported",
+            ));
+        }
+        axes.push(axis);
     }
-    axes.sort_unstable();
-    let sizes: Vec<usize> = axes
+    let sizes = axes
         .iter()
         .map(|&axis| call.size(x, axis))
         .collect::<Result<_, _>>()?;
-    let learned = |call: &Call<'_>, flag: &str, variable: &str| match config!(call, flag_or(flag, true)) {
-        true => call.weight(variable, &sizes).map(Some),
-        false => Ok(None),
+    Ok((axes, sizes))
+}
+
+/// A parameter with its axes ascending. Keras stores it by the listed axes, and then takes the numbers as they come.
+fn ascending(
+    call: &Call<'_>,
+    tensor: Option<Tensor>,
+    sizes: &[usize],
+) -> Result<Option<Tensor>, Box<Finding>> {
+    tensor
+        .map(|tensor| tensor.reshape(sizes))
+        .transpose()
+        .map_err(|error| call.refuse(WEIGHT, error.to_string()))
+}
+
+/// Layer normalisation; with `rms_scaling` only by the root of the mean square.
+pub(super) fn layer(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let (axes, sizes) = axes(call, x)?;
+    let root_mean_square = config!(call, flag_or("rms_scaling", false));
+    let (scale, offset) = match root_mean_square {
+        // Keras scales by the variance and has no offset.
+        true => return Err(call.refuse(OPTION, "rms_scaling is not supported")),
+        false => (
+            learned(call, "scale", "gamma", &sizes)?,
+            learned(call, "center", "beta", &sizes)?,
+        ),
     };
+    let mut sorted = axes;
+    sorted.sort_unstable();
+    let sizes: Vec<usize> = sorted
+        .iter()
+        .map(|&axis| call.size(x, axis))
+        .collect::<Result<_, _>>()?;
+    let (scale, offset) = (ascending(call, scale, &sizes)?, ascending(call, offset, &sizes)?);
     let op = LayerNorm {
-        scale: learned(call, "scale", "gamma")?,
-        offset: learned(call, "center", "beta")?,
-        axes,
+        scale,
+        offset,
+        axes: sorted,
         epsilon: config!(call, number_or("epsilon", 1e-3)),
         placement: NormEpsilon::InsideRoot,
         divide: true,
     };
     Ok(vec![call.apply(op, &[x])?])
+}
+
+/// Normalisation of groups of channels together with all other axes.
+pub(super) fn group(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let rank = call.rank(x);
+    let [axis] = config!(call, axes_or("axis", &[-1]))[..] else {
+        return Err(call.refuse(CONFIG, "axis: expected one axis"));
+    };
+    let axis = call.axis(axis, rank)?;
+    if axis == 0 {
+        return Err(call.refuse(CONFIG, "axis: a normalisation over the batch is not supported"));
+    }
+    let channels = call.size(x, axis)?;
+    let groups = match call.config.get("groups").map(serde_json::Value::as_i64) {
+        None => 32,
+        Some(Some(-1)) => channels,
+        Some(Some(groups)) if groups > 0 => usize::try_from(groups).unwrap_or(usize::MAX),
+        Some(_) => return Err(call.refuse(CONFIG, "groups: expected a positive number, or -1")),
+    };
+    let op = GroupNorm {
+        groups,
+        scale: learned(call, "scale", "gamma", &[channels])?,
+        offset: learned(call, "center", "beta", &[channels])?,
+        epsilon: config!(call, number_or("epsilon", 1e-3)),
+    };
+    let order: Vec<usize> = [0, axis]
+        .into_iter()
+        .chain((1..rank).filter(|&other| other != axis))
+        .collect();
+    let mut back = vec![0; rank];
+    for (place, &axis) in order.iter().enumerate() {
+        back[axis] = place;
+    }
+    let y = call.permuted(x, order)?;
+    let y = call.apply(op, &[y])?;
+    Ok(vec![call.permuted(y, back)?])
+}
+
+/// Division by the L2 norm. Keras 2 bounds the square of the norm, by 1e-12.
+pub(super) fn unit(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let (mut axes, _) = axes(call, x)?;
+    axes.sort_unstable();
+    let op = L2Normalize { axes, epsilon: 1e-6 };
+    Ok(vec![call.apply(op, &[x])?])
+}
+
+/// The layer inside: its kernel is stored as it is at inference. The norm is taken in training only.
+pub(super) fn spectral(call: &mut Call<'_>) -> Outputs {
+    call.lost_in_training("the spectral norm of its kernel is no longer kept at one in training");
+    super::wrapper::wrapped(call)
 }

@@ -112,9 +112,18 @@ const POINTWISE: &[&str] = &[
     "GaussianNoise",
 ];
 
-/// A layer applied to every step: directly where it treats all steps alike, else with time folded into the batch.
-pub(super) fn time_distributed(call: &mut Call<'_>) -> Outputs {
+/// The layer inside of a wrapper, called as the wrapper is.
+pub(super) fn wrapped(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
+    let (layer, read) = readable(call)?;
+    inside(call, &layer, read, x)
+}
+
+/// A function that reads a layer.
+type Read = fn(&mut Call<'_>) -> Outputs;
+
+/// The layer inside, and the function that reads it.
+fn readable(call: &Call<'_>) -> Result<(Layer, Read), Box<Finding>> {
     let layer = inner(call, "layer")?.ok_or_else(|| call.refuse(CONFIG, "layer is missing"))?;
     let read = match super::find(&layer.class).map(|row| row.support) {
         Some(Support::Read(read)) => read,
@@ -128,6 +137,13 @@ pub(super) fn time_distributed(call: &mut Call<'_>) -> Outputs {
             ));
         }
     };
+    Ok((layer, read))
+}
+
+/// A layer applied to every step: directly where it treats all steps alike, else with time folded into the batch.
+pub(super) fn time_distributed(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let (layer, read) = readable(call)?;
     if POINTWISE.contains(&layer.class.as_str()) {
         return inside(call, &layer, read, x);
     }

@@ -5,9 +5,11 @@
 //! exact up to the rounding of single operations, or states its error bound in its [`Rewrite`]. What can't be composed
 //! is left as it is, or made [`Opaque`] with the reason, for the lowering to refuse by name. One file a family.
 
+mod activation;
 mod constant;
 mod conv;
 mod elementwise;
+mod norm;
 mod power;
 mod reduce;
 mod resize;
@@ -15,8 +17,8 @@ mod select;
 mod unroll;
 
 use caribou_ir::op::{Activate, Activation, Elementwise, ElementwiseKind, Op, Opaque, Unary, UnaryKind};
-use caribou_ir::{Findings, Graph, Origin, Rewrite, ShapeError, ValueId, WriteOptions};
-use std::collections::HashMap;
+use caribou_ir::{Findings, Graph, NodeId, Origin, Producer, Rewrite, ShapeError, ValueId, WriteOptions};
+use std::collections::{HashMap, HashSet};
 
 pub(crate) use unroll::has_layer;
 
@@ -42,6 +44,10 @@ pub(crate) struct Legal {
     pub(crate) graph: Graph,
     pub(crate) rewrites: Vec<Rewrite>,
     pub(crate) findings: Findings,
+    /// Nodes whose parameters belong to a composition and are none of the source: training must leave them alone.
+    pub(crate) fixed: HashSet<NodeId>,
+    /// Layers whose composition is exact only within a bound, with that bound.
+    pub(crate) inexact: HashMap<String, String>,
 }
 
 /// Composes what can be composed.
@@ -49,16 +55,23 @@ pub(crate) struct Legal {
 /// # Errors
 /// Only when the graph is not sound: an operator that does not fit its inputs.
 pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, ShapeError> {
-    let (mut new, mut values) = graph.same_inputs();
-    let mut rewrites = Vec::new();
-    let mut findings = Findings::new();
+    let (new, mut values) = graph.same_inputs();
+    let mut legal = Legal {
+        graph: new,
+        rewrites: Vec::new(),
+        findings: Findings::new(),
+        fixed: HashSet::new(),
+        inexact: HashMap::new(),
+    };
     let mut steps = HashMap::new();
     for (_, node) in graph.nodes() {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|input| values[input]).collect();
         let mut step = Step {
-            graph: &mut new,
-            rewrites: &mut rewrites,
-            findings: &mut findings,
+            graph: &mut legal.graph,
+            rewrites: &mut legal.rewrites,
+            findings: &mut legal.findings,
+            fixed: &mut legal.fixed,
+            inexact: &mut legal.inexact,
             steps: &mut steps,
             options,
             origin: &node.origin,
@@ -72,24 +85,21 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
                     reason,
                     outputs: outputs.collect(),
                 };
-                new.push(opaque, &inputs, &node.origin)?
+                legal.graph.push(opaque, &inputs, &node.origin)?
             }
         };
         values.extend(node.outputs.iter().copied().zip(outputs));
     }
     for port in graph.outputs() {
-        new.output_like(port, values[&port.value]);
+        legal.graph.output_like(port, values[&port.value]);
     }
-    Ok(Legal {
-        graph: new,
-        rewrites,
-        findings,
-    })
+    Ok(legal)
 }
 
 /// The composition of an operator, by its kind.
 fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
     match op {
+        Op::Activate(op) => activation::activate(step, op.function, inputs),
         Op::Conv(op) => conv::conv(step, op, inputs),
         Op::ConvTranspose(op) => conv::conv_transpose(step, op, inputs),
         Op::DepthToSpace(op) => resize::depth_to_space(step, *op, inputs),
@@ -100,6 +110,10 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
         Op::Resize(op) => resize::resize(step, op, inputs),
         Op::Reverse(op) => select::reverse(step, *op, inputs),
         Op::SpaceToDepth(op) => resize::space_to_depth(step, *op, inputs),
+        Op::GroupNorm(op) => norm::group(step, op, inputs),
+        Op::L2Normalize(op) => norm::unit(step, op, inputs),
+        Op::LayerNorm(op) => norm::layer(step, op, inputs),
+        Op::LogSoftmax(op) => activation::log_softmax(step, *op, inputs),
         Op::Unary(op) => elementwise::unary(step, op.kind, inputs),
         Op::Recurrent(op) => unroll::recurrent(step, op, inputs),
         Op::Slice(op) => match unroll::slice(step, op, inputs)? {
@@ -115,6 +129,8 @@ struct Step<'s> {
     graph: &'s mut Graph,
     rewrites: &'s mut Vec<Rewrite>,
     findings: &'s mut Findings,
+    fixed: &'s mut HashSet<NodeId>,
+    inexact: &'s mut HashMap<String, String>,
     /// The steps of sequences that were put together from single ones.
     steps: &'s mut HashMap<ValueId, Vec<ValueId>>,
     options: &'s WriteOptions,
@@ -129,6 +145,20 @@ impl Step<'_> {
             return Ok(outputs);
         }
         Ok(self.graph.push(op, inputs, self.origin)?)
+    }
+
+    /// Adds an operator that makes one value and stays as it is.
+    fn leaf(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Failure> {
+        Ok(self.graph.apply(op, inputs, self.origin)?)
+    }
+
+    /// Adds an operator whose parameters are part of the composition, so that training must leave them alone.
+    fn fixed(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Failure> {
+        let value = self.leaf(op, inputs)?;
+        if let Producer::Node(node, _) = self.graph.value(value).producer {
+            self.fixed.insert(node);
+        }
+        Ok(value)
     }
 
     /// Adds an operator that makes one value, or its composition.
@@ -159,6 +189,13 @@ impl Step<'_> {
     fn affine(&mut self, x: ValueId, scale: f64, shift: f64) -> Result<ValueId, Failure> {
         let kind = UnaryKind::Affine { scale, shift };
         self.apply(Unary { kind }, &[x])
+    }
+
+    /// Records that the layer was composed by the rule `name`, exact only within the bound that `reason` states.
+    fn inexact(&mut self, name: &'static str, reason: &str) {
+        self.inexact
+            .insert(self.origin.layer.to_string(), reason.to_owned());
+        self.rewrite(name, reason);
     }
 
     /// Records that the layer was composed by the rule `name`.

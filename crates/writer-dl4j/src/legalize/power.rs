@@ -3,7 +3,7 @@
 
 use super::{Failure, Step};
 use caribou_ir::ValueId;
-use caribou_ir::op::{ElementwiseKind as Kind, LocalResponseNorm, Reshape};
+use caribou_ir::op::{ElementwiseKind as Kind, LocalResponseNorm};
 
 /// Added to the square, so that zero gives zero. Numbers below its root, 1e-15, are what it makes wrong.
 const NEGLIGIBLE: f64 = 1e-30;
@@ -32,19 +32,7 @@ pub(super) fn power(step: &mut Step<'_>, x: ValueId, exponent: f64) -> Result<Va
         beta: (1.0 - exponent) / 2.0,
         bias: NEGLIGIBLE,
     };
-    let shape = step.graph.shape(x).clone();
-    if shape.rank() == 4 {
-        return step.apply(op, &[x]);
-    }
-    let sizes = shape.feature_sizes().ok_or_else(|| {
-        Failure::Inexpressible(format!(
-            "a power of a value of shape {shape}, whose sizes are unknown"
-        ))
-    })?;
-    let image = [sizes.iter().product(), 1, 1];
-    let y = step.apply(Reshape::features(&image), &[x])?;
-    let y = step.apply(op, &[y])?;
-    step.apply(Reshape::features(&sizes), &[y])
+    step.leaf(op, &[x])
 }
 
 fn whole(step: &mut Step<'_>, x: ValueId, exponent: u32) -> Result<ValueId, Failure> {

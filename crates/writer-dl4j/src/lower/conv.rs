@@ -107,6 +107,9 @@ impl Lowering<'_> {
         let shape = self.graph.shape(node.inputs[0]).clone();
         let weight = op.weight.shape();
         let kernel = &weight[2..];
+        if kernel == [1] && op.strides == [1] && op.groups == weight[0] && weight[1] == 1 {
+            return self.scale_steps(node, op);
+        }
         let sizes: Vec<Option<usize>> = (2..shape.rank()).map(|axis| shape.size(axis)).collect();
         let mut input = self.array(node.inputs[0], &identity(shape.rank()), origin)?;
         let extents = extents(kernel, &op.dilations);

@@ -3,8 +3,8 @@
 use super::volume::arranged;
 use super::{Lowered, Lowering, Place, identity, inexpressible};
 use crate::format::Vertex;
+use caribou_ir::Node;
 use caribou_ir::op::{Concat, Elementwise, ElementwiseKind};
-use caribou_ir::{Dim, Node, Origin};
 
 impl Lowering<'_> {
     /// The order that most of the inputs are in already.
@@ -61,8 +61,8 @@ impl Lowering<'_> {
         let order = self.common_order(node)?;
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for &input in &node.inputs {
-            let vertex = self.array(input, &order, origin)?;
-            inputs.push(self.stretched(node, input, vertex, &order)?);
+            // The vertex stretches axes of size one itself, also in training.
+            inputs.push(self.array(input, &order, origin)?);
         }
         let vertex = |this: &mut Self, suffix: &str, op: &str, inputs: &[String]| {
             this.vertex(origin, suffix, Vertex::ElementWise { op: op.to_owned() }, inputs)
@@ -98,74 +98,5 @@ impl Lowering<'_> {
         };
         self.put(node.outputs[0], name, order);
         Ok(())
-    }
-
-    /// The array with every axis of size one repeated to the size of the result, where DL4J would not stretch it.
-    fn stretched(
-        &mut self,
-        node: &Node,
-        input: caribou_ir::ValueId,
-        vertex: String,
-        order: &[usize],
-    ) -> Lowered<String> {
-        let from = self.graph.shape(input).clone();
-        let to = self.graph.shape(node.outputs[0]).clone();
-        let mut name = vertex;
-        let mut sizes = arranged(from.feature_sizes(), order);
-        for (axis, &place) in order.iter().enumerate().skip(1) {
-            let (Dim::Fixed(1), dim) = (from.dims()[axis], to.dims()[axis]) else {
-                continue;
-            };
-            if dim == Dim::Fixed(1) {
-                continue;
-            }
-            let Some(times) = dim.fixed().filter(|&times| times <= 4096) else {
-                return Err(inexpressible(
-                    &node.origin,
-                    format!("stretching {from} to {to}: the size must be known"),
-                ));
-            };
-            name = self.repeated(&node.origin, name, place, times, &mut sizes);
-        }
-        Ok(name)
-    }
-
-    /// An array put side by side with itself `times` times; `sizes` are its axes behind the batch, before and after.
-    /// Doubling keeps the number of vertices small.
-    fn repeated(
-        &mut self,
-        origin: &Origin,
-        mut name: String,
-        axis: usize,
-        times: usize,
-        sizes: &mut Option<Vec<usize>>,
-    ) -> String {
-        let wide = |sizes: &Option<Vec<usize>>, width: usize| {
-            sizes.clone().map(|mut sizes| {
-                sizes[axis - 1] *= width;
-                sizes
-            })
-        };
-        let mut parts = Vec::new();
-        let (mut width, mut left) = (1, times);
-        loop {
-            if left & 1 == 1 {
-                parts.push((name.clone(), wide(sizes, width)));
-            }
-            left >>= 1;
-            if left == 0 {
-                break;
-            }
-            let pair = [name.clone(), name];
-            let pair_sizes = vec![wide(sizes, width); 2];
-            name = self.side_by_side(origin, "stretched", axis, &pair, &pair_sizes);
-            width *= 2;
-        }
-        *sizes = wide(sizes, times);
-        let (mut names, part_sizes): (Vec<String>, Vec<Option<Vec<usize>>>) = parts.into_iter().unzip();
-        match names.len() {
-            1 => names.swap_remove(0),
-            _ => self.side_by_side(origin, "stretched", axis, &names, &part_sizes),
-        }
     }
 }

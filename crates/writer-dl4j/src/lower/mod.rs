@@ -21,6 +21,7 @@ mod volume;
 pub(crate) use activation::has_class;
 
 use crate::format::{Base, Layer, Preprocessor, Updater, Vertex};
+use crate::legalize::Legal;
 use caribou_ir::op::{Op, Operator, Transpose};
 use caribou_ir::{Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};
 use std::collections::{HashMap, HashSet};
@@ -88,16 +89,22 @@ pub(crate) struct Edge {
 
 /// Lowers a graph.
 pub(crate) fn lower(
-    graph: &Graph,
+    legal: &Legal,
     layout: ArchiveLayout,
     training: Option<&caribou_ir::Training>,
 ) -> Result<Network, Findings> {
-    let mut lowering = Lowering::new(graph, layout, training);
-    for (id, node) in graph.nodes() {
+    let mut lowering = Lowering::new(&legal.graph, layout, training);
+    let learning = lowering.updater.clone();
+    for (id, node) in legal.graph.nodes() {
         if lowering.live.contains(&id.index()) {
+            lowering.updater = match legal.fixed.contains(&id) {
+                true => Updater::Sgd { learning_rate: 0.0 },
+                false => learning.clone(),
+            };
             lowering.node(node);
         }
     }
+    lowering.updater = learning;
     let outputs = lowering.outputs();
     if lowering.findings.has_errors() {
         return Err(lowering.findings);
@@ -220,6 +227,7 @@ impl<'g> Lowering<'g> {
             Op::Dense(op) => self.dense(node, op),
             Op::Embedding(op) => self.embedding(node, op),
             Op::BatchNorm(op) => self.batch_norm(node, op),
+            Op::L2Normalize(op) => self.l2_normalize(node, op),
             Op::LocalResponseNorm(op) => self.local_response_norm(node, op),
             Op::Recurrent(op) => self.recurrent(node, op),
             Op::Reshape(op) => self.reshape(node, op),

@@ -1,8 +1,10 @@
 //! Normalisations.
 
 use super::{Lowered, Lowering, identity, inexpressible};
-use crate::format::{BatchNormalization, LocalResponseNormalization, Preprocessor, Vertex};
-use caribou_ir::op::{BatchNorm, LocalResponseNorm};
+use crate::format::{
+    BatchNormalization, ElementWiseMultiplicationLayer, LocalResponseNormalization, Preprocessor, Vertex,
+};
+use caribou_ir::op::{BatchNorm, Conv, L2Normalize, LocalResponseNorm};
 use caribou_ir::{Node, Tensor};
 
 impl Lowering<'_> {
@@ -102,17 +104,84 @@ impl Lowering<'_> {
         self.vertex(origin, suffix, Vertex::Preprocessor { pre_processor }, &[input])
     }
 
+    /// Images as they are. A window of one channel is a function of single elements, which any array can be an image for.
     pub(super) fn local_response_norm(&mut self, node: &Node, op: &LocalResponseNorm) -> Lowered<()> {
-        let rank = self.rank(node.inputs[0]);
-        if rank != 4 {
+        let origin = &node.origin;
+        let value = node.inputs[0];
+        let shape = self.graph.shape(value).clone();
+        let rank = shape.rank();
+        if rank != 4 && op.size != 1 {
             return Err(inexpressible(
-                &node.origin,
+                origin,
                 "a local response normalisation of anything but images",
             ));
         }
-        let input = self.array(node.inputs[0], &identity(4), &node.origin)?;
+        let order = match op.size {
+            1 => self.forwards(value, origin)?.order,
+            _ => identity(4),
+        };
+        let mut input = self.array(value, &order, origin)?;
+        let sizes: Option<Vec<usize>> = super::inverse(&order)[1..]
+            .iter()
+            .map(|&axis| shape.size(axis))
+            .collect();
+        // From here on the steps that lead back, last first.
+        let mut back = Vec::new();
+        let mut rows = sizes.clone();
+        if rank == 3 && sizes.is_none() {
+            let rnn_data_format = "NCW".to_owned();
+            let format = rnn_data_format.clone();
+            input = self.preprocess(
+                origin,
+                "rows",
+                Preprocessor::RnnToFeedForward { rnn_data_format },
+                input,
+            );
+            back.push(Preprocessor::FeedForwardToRnn {
+                rnn_data_format: format,
+            });
+            rows = super::inverse(&order)
+                .get(1)
+                .and_then(|&axis| shape.size(axis))
+                .map(|size| vec![size]);
+        }
+        if rank != 4 {
+            let sizes = rows.ok_or_else(|| {
+                inexpressible(
+                    origin,
+                    format!("a power of a value of shape {shape}, whose sizes are unknown"),
+                )
+            })?;
+            let channels = sizes.iter().product();
+            let image = vec![channels, 1, 1];
+            if let [channels] = sizes[..] {
+                let (to, from) = (
+                    Preprocessor::FeedForwardToCnn {
+                        input_height: 1,
+                        input_width: 1,
+                        num_channels: channels,
+                    },
+                    Preprocessor::CnnToFeedForward {
+                        input_height: 1,
+                        input_width: 1,
+                        num_channels: channels,
+                        format: "NCHW".into(),
+                    },
+                );
+                input = self.preprocess(origin, "image", to, input);
+                back.push(from);
+            } else {
+                let reshape = |from: &[usize], to: &[usize]| Preprocessor::Reshape {
+                    input_shape: from.to_vec(),
+                    target_shape: to.to_vec(),
+                    has_mini_batch_dimension: false,
+                };
+                input = self.preprocess(origin, "image", reshape(&sizes, &image), input);
+                back.push(reshape(&image, &sizes));
+            }
+        }
         let (n, k, alpha, beta) = (op.size as f64, op.bias, op.alpha, op.beta);
-        let name = self.layer(&node.origin, "", input, None, Vec::new(), |base| {
+        let mut name = self.layer(origin, "", input, None, Vec::new(), |base| {
             LocalResponseNormalization {
                 base,
                 n,
@@ -123,7 +192,61 @@ impl Lowering<'_> {
             }
             .into()
         });
-        self.put(node.outputs[0], name, identity(4));
+        for preprocessor in back.into_iter().rev() {
+            name = self.preprocess(origin, "shape", preprocessor, name);
+        }
+        self.put(node.outputs[0], name, order);
+        Ok(())
+    }
+
+    /// A number for each channel of `[N, C, T]`, and one added: a layer that does so with rows of steps.
+    pub(super) fn scale_steps(&mut self, node: &Node, op: &Conv) -> Lowered<()> {
+        let origin = &node.origin;
+        let input = self.array(node.inputs[0], &identity(3), origin)?;
+        let channels = op.weight.shape()[0];
+        let rnn_data_format = "NCW".to_owned();
+        let offset = op
+            .bias
+            .clone()
+            .unwrap_or_else(|| Tensor::filled(&[channels], 0.0));
+        let parameters = vec![super::viewed(op.weight.reshape(&[channels]), origin)?, offset];
+        let rows = Preprocessor::RnnToFeedForward {
+            rnn_data_format: rnn_data_format.clone(),
+        };
+        let name = self.layer(origin, "", input, Some(rows), parameters, |base| {
+            ElementWiseMultiplicationLayer {
+                base,
+                nin: channels,
+                nout: channels,
+            }
+            .into()
+        });
+        let name = self.preprocess(
+            origin,
+            "steps",
+            Preprocessor::FeedForwardToRnn { rnn_data_format },
+            name,
+        );
+        self.put(node.outputs[0], name, identity(3));
+        Ok(())
+    }
+
+    /// The norm over everything but the batch.
+    pub(super) fn l2_normalize(&mut self, node: &Node, op: &L2Normalize) -> Lowered<()> {
+        let rank = self.rank(node.inputs[0]);
+        if !op.axes.iter().copied().eq(1..rank) {
+            return Err(inexpressible(
+                &node.origin,
+                "a norm over some axes: stock DL4J can't train through it",
+            ));
+        }
+        let place = self.forwards(node.inputs[0], &node.origin)?;
+        let vertex = Vertex::L2Normalize {
+            dimension: None,
+            eps: op.epsilon,
+        };
+        let name = self.vertex(&node.origin, "", vertex, &[place.vertex]);
+        self.put(node.outputs[0], name, place.order);
         Ok(())
     }
 }
