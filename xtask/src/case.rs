@@ -22,8 +22,24 @@ pub(crate) struct Case {
     pub(crate) trains: bool,
     /// The option `--unroll-recurrent` of the conversion.
     pub(crate) unroll_recurrent: Option<usize>,
+    /// How the source framework went on training it.
+    pub(crate) training: Option<Course>,
     #[serde(skip)]
     pub(crate) directory: PathBuf,
+}
+
+/// Recorded training: batches, used one after the other and then again, and the loss of each before its step.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Course {
+    /// For each input a file with an array whose first axis counts batches.
+    pub(crate) inputs: Vec<String>,
+    /// The same for the labels of each output.
+    pub(crate) labels: Vec<String>,
+    pub(crate) losses: Vec<f64>,
+    /// Largest relative difference of a loss.
+    pub(crate) tolerance: f64,
+    /// The code of the finding that must say why the losses differ, where they can't be the same.
+    pub(crate) differs: Option<String>,
 }
 
 fn yes() -> bool {

@@ -25,6 +25,17 @@ pub(crate) struct Request {
     pub(crate) prefix: PathBuf,
     /// Whether to train one step.
     pub(crate) fit: bool,
+    /// What to train on in place of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) training: Option<Batches>,
+}
+
+/// Arrays whose first axis counts batches, used one after the other and then again.
+#[derive(Debug, Serialize)]
+pub(crate) struct Batches {
+    pub(crate) inputs: Vec<PathBuf>,
+    pub(crate) labels: Vec<PathBuf>,
+    pub(crate) steps: usize,
 }
 
 /// What stock DL4J made of it.
@@ -49,6 +60,9 @@ pub(crate) struct Answer {
     pub(crate) fit_error: Option<String>,
     /// Parameters that the step changed.
     pub(crate) changed: Option<u64>,
+    /// The loss of each batch before its step, as text: it may be no number.
+    #[serde(default)]
+    pub(crate) losses: Vec<String>,
 }
 
 impl Answer {

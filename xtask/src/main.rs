@@ -8,6 +8,7 @@ mod fixtures;
 mod judge;
 mod real;
 mod sweep;
+mod training;
 mod verdict;
 mod verify;
 

@@ -43,6 +43,7 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode, Failure> {
         layer: None,
         unroll_recurrent: None,
         trains: true,
+        training: None,
         directory: home,
     };
     verify::judge(&[case], Judge::build(root)?)

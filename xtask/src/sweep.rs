@@ -121,6 +121,7 @@ fn outcome(case: &Case, caribou: &Path, judge: &mut Judge, work: &Path) -> Resul
             .collect(),
         prefix: work.join("out"),
         fit: true,
+        training: None,
     };
     let answer = judge.run(&request)?;
     if !answer.ok {

@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::case::{Case, cases};
 use crate::judge::{Judge, Request};
+use crate::training;
 use crate::verdict::{self, Column, Verdict};
 use caribou_ir::{
     Findings, Limits, PortReport, ReadError, ReadOptions, Reader, Report, Source, ValidGraph, Validator,
@@ -44,10 +45,12 @@ impl Options {
 }
 
 /// A converted case: the graph and its archive in one of the layouts.
-struct Converted {
+pub(crate) struct Converted {
     graph: ValidGraph,
-    archive: PathBuf,
-    report: Report,
+    pub(crate) archive: PathBuf,
+    pub(crate) report: Report,
+    /// What the reader said.
+    pub(crate) findings: Findings,
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
@@ -77,7 +80,7 @@ pub(crate) fn judge(cases: &[Case], judge: Option<Judge>) -> Result<ExitCode, Fa
     }
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (send, receive) = channel();
-    let mut columns = ["recorded truth", "round trip", "stock DL4J"].map(Column::new);
+    let mut columns = ["recorded truth", "round trip", "stock DL4J", "training"].map(Column::new);
     std::thread::scope(|scope| {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..workers.min(cases.len()) {
@@ -148,6 +151,13 @@ fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>) -> Result<Verdicts, Failu
                 add(1, round_trip(case, &converted)?);
                 if let Some(judge) = judge {
                     add(2, stock(case, &converted, judge, work.path())?);
+                    if let Some(course) = &case.training {
+                        let mut judge = lock(judge);
+                        add(
+                            3,
+                            training::judge(case, course, &converted, &mut judge, work.path())?,
+                        );
+                    }
                 }
             }
             Err(findings) if case.expect == "refuse" && names(&findings, case) => {
@@ -192,7 +202,10 @@ fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted,
     let archive = work.join("model.zip");
     let mut sink = BufWriter::new(File::create(&archive).map_err(|error| broken(error.to_string()))?);
     let mut options = WriteOptions::default();
-    options.training = import.training;
+    options.training = import.training.map(|mut training| {
+        training.state = training.state.filter(|_| case.training.is_some());
+        training
+    });
     options.unroll_recurrent = case.unroll_recurrent;
     let report = Dl4jWriter {
         layout,
@@ -208,6 +221,7 @@ fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted,
         graph,
         archive,
         report,
+        findings: import.findings,
     })
 }
 
@@ -302,15 +316,13 @@ fn request(case: &Case, converted: &Converted, work: &Path) -> Result<Request, F
         inputs: Vec::new(),
         prefix: work.join("out"),
         fit: true,
+        training: None,
     };
-    for (i, array) in permuted(case.arrays(&case.inputs)?, &converted.report.inputs)
-        .iter()
-        .enumerate()
-    {
-        let path = work.join(format!("in{i}.npy"));
-        ndarray_npy::write_npy(&path, array)?;
-        request.inputs.push(path);
-    }
+    request.inputs = written(
+        &permuted(case.arrays(&case.inputs)?, &converted.report.inputs),
+        "in",
+        work,
+    )?;
     Ok(request)
 }
 
@@ -344,6 +356,16 @@ fn stock(case: &Case, converted: &Converted, judge: &Mutex<Judge>, work: &Path) 
         _ => {}
     }
     Ok(verdict)
+}
+
+/// Writes arrays for the JVM.
+pub(crate) fn written(arrays: &[ArrayD<f32>], prefix: &str, work: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let write = |(i, array): (usize, &ArrayD<f32>)| -> Result<PathBuf, Failure> {
+        let path = work.join(format!("{prefix}{i}.npy"));
+        ndarray_npy::write_npy(&path, array)?;
+        Ok(path)
+    };
+    arrays.iter().enumerate().map(write).collect()
 }
 
 /// The shapes of an archive's inputs, which it does not store.

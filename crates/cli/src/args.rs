@@ -123,6 +123,10 @@ pub(crate) struct Convert {
     /// more steps than this. The weights are copied for each step.
     #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) unroll_recurrent: Option<u32>,
+    /// Carry over what the optimizer remembers and the number of steps so far, so that training goes on in DL4J with the
+    /// losses that it would have had.
+    #[arg(long)]
+    pub(crate) with_training_state: bool,
     /// Write what was done as JSON, also when the model is refused.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,

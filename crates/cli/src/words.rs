@@ -1,6 +1,6 @@
 //! What the source says about its training, in words.
 
-use caribou_ir::{Graph, Training};
+use caribou_ir::{Graph, LearningRate, Training};
 use std::fmt::Debug;
 
 /// One line: the optimiser with its constants, then the loss of each output.
@@ -10,7 +10,7 @@ pub(crate) fn training(training: &Training, graph: &Graph) -> String {
         parts.push(format!(
             "optimizer {}, learning rate {}",
             constants(&updater.kind),
-            words(&updater.learning_rate)
+            rate(&updater.learning_rate)
         ));
     }
     for loss in &training.losses {
@@ -24,6 +24,14 @@ pub(crate) fn training(training: &Training, graph: &Graph) -> String {
         return "compiled, without an optimizer or loss that is known".to_owned();
     }
     parts.join("; ")
+}
+
+/// A constant rate is its number; a schedule is told by its first.
+fn rate(rate: &LearningRate) -> String {
+    match rate {
+        LearningRate::Constant(rate) => number(&rate.to_string()),
+        schedule => format!("{} at first, by a schedule", number(&schedule.at(0).to_string())),
+    }
 }
 
 /// `Adam { beta1: 0.9 }` becomes `Adam (beta1 0.9)`.

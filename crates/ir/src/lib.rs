@@ -54,6 +54,9 @@ pub use rewrite::Rewrite;
 pub use shape::{Dim, Infer, Shape, ShapeError};
 pub use source::Source;
 pub use tensor::{ReadAt, Tensor, TensorData, TensorError};
-pub use training::{Loss, LossKind, Training, Updater, UpdaterKind};
+pub use training::{
+    Clipping, Constraint, LayerTraining, LearningRate, Loss, LossKind, ParameterState, Regularization,
+    Training, TrainingState, Updater, UpdaterKind,
+};
 pub use validate::{ValidGraph, Validator};
 pub use write::{LayerReport, PortReport, Report, Sink, WriteError, WriteOptions, Writer};

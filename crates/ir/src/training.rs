@@ -1,6 +1,10 @@
 //! How the source was being trained: enough to go on training in the target.
 
-/// A loss function, in the field's names.
+use crate::Tensor;
+use std::collections::BTreeMap;
+
+/// A loss function of the predictions `p` and the labels `y` of one example. Those that compare numbers one by one are
+/// averaged over the features; those that compare distributions or directions are sums over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LossKind {
     /// Mean of the squared differences.
@@ -29,13 +33,15 @@ pub enum LossKind {
     CosineSimilarity,
 }
 
-/// The loss of one output.
+/// The loss of one output, averaged over all examples, steps and cells.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
     /// The position of the output among the graph's outputs.
     pub output: usize,
     /// Which function.
     pub kind: LossKind,
+    /// The weight of this output's loss in the sum of all.
+    pub weight: f64,
 }
 
 /// An optimiser rule and its constants; symbols as in the rule's paper.
@@ -43,7 +49,12 @@ pub struct Loss {
 pub enum UpdaterKind {
     /// `p -= lr g`.
     Sgd,
-    /// Gradient descent with (Nesterov) momentum.
+    /// Gradient descent with momentum: `v = momentum v - lr g`, `p += v`.
+    Momentum {
+        /// Share of the last step that is kept.
+        momentum: f64,
+    },
+    /// Gradient descent with Nesterov momentum: `v = momentum v - lr g`, `p += momentum v - lr g`.
     Nesterovs {
         /// Share of the last step that is kept.
         momentum: f64,
@@ -105,20 +116,168 @@ pub enum UpdaterKind {
     },
 }
 
-/// An optimiser with its learning rate.
+/// The size of a step, by the number `t` of steps before it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LearningRate {
+    /// The same for all.
+    Constant(f64),
+    /// `initial * gamma^t`.
+    Exponential {
+        /// At the first step.
+        initial: f64,
+        /// From one step to the next.
+        gamma: f64,
+    },
+    /// `initial * decay^floor(t / steps)`.
+    Step {
+        /// At the first step.
+        initial: f64,
+        /// From one stair to the next.
+        decay: f64,
+        /// The length of a stair.
+        steps: f64,
+    },
+    /// `initial / (1 + gamma t)`.
+    Inverse {
+        /// At the first step.
+        initial: f64,
+        /// How fast it falls.
+        gamma: f64,
+    },
+    /// Stairs: each rate from its step on. The first is for step zero.
+    Piecewise(Vec<(u64, f64)>),
+}
+
+impl LearningRate {
+    /// The rate of step `t`.
+    pub fn at(&self, t: u64) -> f64 {
+        let steps_before = t as f64;
+        match self {
+            Self::Constant(rate) => *rate,
+            Self::Exponential { initial, gamma } => initial * gamma.powf(steps_before),
+            Self::Step {
+                initial,
+                decay,
+                steps,
+            } => initial * decay.powf((steps_before / steps).floor()),
+            Self::Inverse { initial, gamma } => initial / (1.0 + gamma * steps_before),
+            Self::Piecewise(stairs) => stairs
+                .iter()
+                .take_while(|(from, _)| *from <= t)
+                .last()
+                .map_or(0.0, |&(_, rate)| rate),
+        }
+    }
+}
+
+/// What is done to gradients before the rule sees them.
 #[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Clipping {
+    /// Each element to `[-limit, limit]`.
+    Value(f64),
+    /// The gradient of each parameter tensor to a Euclidean norm of at most this.
+    Norm(f64),
+}
+
+/// An optimiser with its learning rate.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Updater {
     /// The rule.
     pub kind: UpdaterKind,
-    /// The step size, per iteration.
-    pub learning_rate: f64,
+    /// The step size.
+    pub learning_rate: LearningRate,
+    /// Decoupled weight decay: each step also takes `rate * decay * p` from every parameter `p`.
+    pub weight_decay: f64,
+    /// What is done to gradients first.
+    pub clipping: Option<Clipping>,
+}
+
+impl Updater {
+    /// A rule with a constant rate and nothing besides.
+    pub fn new(kind: UpdaterKind, learning_rate: f64) -> Self {
+        Self {
+            kind,
+            learning_rate: LearningRate::Constant(learning_rate),
+            weight_decay: 0.0,
+            clipping: None,
+        }
+    }
+}
+
+/// A penalty on the size of a parameter: `l1 * sum |p| + l2 * sum p^2` is added to the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Regularization {
+    /// The weight of the absolute values.
+    pub l1: f64,
+    /// The weight of the squares.
+    pub l2: f64,
+}
+
+/// What a parameter is forced to behind each step. Norms are Euclidean, over the axes of the parameter that lead into
+/// one unit or filter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Constraint {
+    /// A norm of at most this.
+    MaxNorm(f64),
+    /// No element below zero.
+    NonNegative,
+    /// A norm of one.
+    UnitNorm,
+    /// A norm between two bounds, by a share `rate` of the way.
+    MinMaxNorm {
+        /// Lower bound.
+        min: f64,
+        /// Upper bound.
+        max: f64,
+        /// One for the whole way.
+        rate: f64,
+    },
+}
+
+/// What training does to the parameters of a layer, besides the updater's rule.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LayerTraining {
+    /// They stay as they are, and statistics are not gathered either.
+    pub frozen: bool,
+    /// Of kernels.
+    pub regularization: Regularization,
+    /// Of biases.
+    pub bias_regularization: Regularization,
+    /// Of kernels.
+    pub constraint: Option<Constraint>,
+    /// Of biases.
+    pub bias_constraint: Option<Constraint>,
+}
+
+/// What the updater remembers of one parameter.
+#[derive(Debug, Clone)]
+pub struct ParameterState {
+    /// The parameter as it is stored.
+    pub parameter: Tensor,
+    /// One tensor of its shape for each vector that the rule keeps, in the order of the rule's definition:
+    /// the velocity; the first and second moment (and the largest second moment); the mean square; the sum of squares;
+    /// the mean squares of gradients and of steps.
+    pub slots: Vec<Tensor>,
+}
+
+/// Where training stands.
+#[derive(Debug, Clone, Default)]
+pub struct TrainingState {
+    /// Steps so far.
+    pub iterations: u64,
+    /// For each parameter that has been trained.
+    pub parameters: Vec<ParameterState>,
 }
 
 /// What the source says about its training.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Training {
     /// The optimiser, when the source names one that is known.
     pub updater: Option<Updater>,
     /// The losses, at most one for each output.
     pub losses: Vec<Loss>,
+    /// By the name of the layer, as [`Origin`](crate::Origin) has it; layers without anything special are left out.
+    pub layers: BTreeMap<String, LayerTraining>,
+    /// Where training stands, when the source says so and the target is to go on from there.
+    pub state: Option<TrainingState>,
 }

@@ -12,7 +12,7 @@ impl<T: Write + Seek> Sink for T {}
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct WriteOptions {
-    /// How the model was being trained: the loss and the optimiser to write.
+    /// How the model was being trained: the loss, the optimiser and, to go on from it, its state.
     pub training: Option<Training>,
     /// The largest number of steps of a recurrent layer that may be written as layers of their own, one set a step,
     /// where the target has no such recurrent layer. `None` when none may.

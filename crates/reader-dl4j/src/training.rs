@@ -1,7 +1,9 @@
 //! The optimiser that an archive carries.
 
-use caribou_ir::{Training, Updater, UpdaterKind};
-use caribou_writer_dl4j::format::{Configuration, Layer, Updater as Class, Vertex};
+use caribou_ir::{LearningRate, Training, Updater, UpdaterKind};
+use caribou_writer_dl4j::format::{
+    Configuration, Layer, Rate, Schedule, ScheduleType, Updater as Class, Vertex,
+};
 
 /// The optimiser of the first layer that has one.
 pub(crate) fn training(configuration: &Configuration) -> Option<Training> {
@@ -19,14 +21,11 @@ pub(crate) fn training(configuration: &Configuration) -> Option<Training> {
     let class = layers
         .iter()
         .find_map(|layer| layer.base().and_then(|base| base.iupdater.clone()))?;
-    let (kind, learning_rate) = match class {
-        Class::Sgd { learning_rate } => (UpdaterKind::Sgd, learning_rate),
-        Class::Nesterovs {
-            learning_rate,
-            momentum,
-        } => (UpdaterKind::Nesterovs { momentum }, learning_rate),
+    let (kind, rate) = match class {
+        Class::Sgd { rate } => (UpdaterKind::Sgd, rate),
+        Class::Nesterovs { rate, momentum } => (UpdaterKind::Nesterovs { momentum }, rate),
         Class::Adam {
-            learning_rate,
+            rate,
             beta1,
             beta2,
             epsilon,
@@ -36,10 +35,10 @@ pub(crate) fn training(configuration: &Configuration) -> Option<Training> {
                 beta2,
                 epsilon,
             },
-            learning_rate,
+            rate,
         ),
         Class::AmsGrad {
-            learning_rate,
+            rate,
             beta1,
             beta2,
             epsilon,
@@ -49,10 +48,10 @@ pub(crate) fn training(configuration: &Configuration) -> Option<Training> {
                 beta2,
                 epsilon,
             },
-            learning_rate,
+            rate,
         ),
         Class::AdaMax {
-            learning_rate,
+            rate,
             beta1,
             beta2,
             epsilon,
@@ -62,10 +61,10 @@ pub(crate) fn training(configuration: &Configuration) -> Option<Training> {
                 beta2,
                 epsilon,
             },
-            learning_rate,
+            rate,
         ),
         Class::Nadam {
-            learning_rate,
+            rate,
             beta1,
             beta2,
             epsilon,
@@ -75,10 +74,10 @@ pub(crate) fn training(configuration: &Configuration) -> Option<Training> {
                 beta2,
                 epsilon,
             },
-            learning_rate,
+            rate,
         ),
         Class::RmsProp {
-            learning_rate,
+            rate,
             rms_decay,
             epsilon,
         } => (
@@ -86,17 +85,65 @@ pub(crate) fn training(configuration: &Configuration) -> Option<Training> {
                 decay: rms_decay,
                 epsilon,
             },
-            learning_rate,
+            rate,
         ),
-        Class::AdaGrad {
-            learning_rate,
-            epsilon,
-        } => (UpdaterKind::AdaGrad { epsilon }, learning_rate),
-        Class::AdaDelta { rho, epsilon } => (UpdaterKind::AdaDelta { rho, epsilon }, 1.0),
+        Class::AdaGrad { rate, epsilon } => (UpdaterKind::AdaGrad { epsilon }, rate),
+        Class::AdaDelta { rho, epsilon } => (UpdaterKind::AdaDelta { rho, epsilon }, Rate::constant(1.0)),
         Class::Unknown(_) => return None,
     };
     Some(Training {
-        updater: Some(Updater { kind, learning_rate }),
-        losses: Vec::new(),
+        updater: Some(Updater {
+            learning_rate: learning_rate(&rate)?,
+            ..Updater::new(kind, 0.0)
+        }),
+        ..Training::default()
     })
+}
+
+/// A rate, or a schedule that counts steps.
+fn learning_rate(rate: &Rate) -> Option<LearningRate> {
+    const STEPS: ScheduleType = ScheduleType::Iteration;
+    match rate.schedule() {
+        None => rate.value().map(LearningRate::Constant),
+        Some(&Schedule::Fixed { value }) => Some(LearningRate::Constant(value)),
+        Some(&Schedule::Exponential {
+            schedule_type: STEPS,
+            initial_value,
+            gamma,
+        }) => Some(LearningRate::Exponential {
+            initial: initial_value,
+            gamma,
+        }),
+        Some(&Schedule::Step {
+            schedule_type: STEPS,
+            initial_value,
+            decay_rate,
+            step,
+        }) => Some(LearningRate::Step {
+            initial: initial_value,
+            decay: decay_rate,
+            steps: step,
+        }),
+        Some(&Schedule::Inverse {
+            schedule_type: STEPS,
+            initial_value,
+            gamma,
+            power: 1.0,
+        }) => Some(LearningRate::Inverse {
+            initial: initial_value,
+            gamma,
+        }),
+        Some(Schedule::Map {
+            schedule_type: STEPS,
+            values,
+        }) => {
+            let stairs = values
+                .iter()
+                .map(|(from, &rate)| Some((from.parse().ok()?, rate)));
+            let mut stairs = stairs.collect::<Option<Vec<(u64, f64)>>>()?;
+            stairs.sort_by_key(|&(from, _)| from);
+            Some(LearningRate::Piecewise(stairs))
+        }
+        Some(_) => None,
+    }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Builder<'f> {
     pub(crate) findings: Findings,
     /// Values that carry a Keras mask.
     masked: HashSet<ValueId>,
+    /// The weights of all layers so far.
+    weights: Vec<Weights>,
     root: &'f Group<'f>,
     limits: &'f Limits,
     /// Whether the model's convolutions read channels-first arrays.
@@ -45,15 +47,24 @@ struct Scope<'w> {
     names: Vec<String>,
 }
 
+/// What [`build`] gives.
+pub(crate) struct Built {
+    pub(crate) graph: Graph,
+    pub(crate) findings: Findings,
+    /// The weights that the layers took theirs from.
+    pub(crate) weights: Vec<Weights>,
+}
+
 /// Builds the graph of `model`, with the weights under `root`.
 ///
 /// # Errors
 /// Everything that could not be read, each with its layer.
-pub(crate) fn build(model: &Model, root: &Group<'_>, limits: &Limits) -> Result<(Graph, Findings), Findings> {
+pub(crate) fn build(model: &Model, root: &Group<'_>, limits: &Limits) -> Result<Built, Findings> {
     let mut builder = Builder {
         graph: Graph::new(),
         findings: Findings::new(),
         masked: HashSet::new(),
+        weights: Vec::new(),
         root,
         limits,
         channels_first: uses_channels_first(model, 0),
@@ -72,7 +83,11 @@ pub(crate) fn build(model: &Model, root: &Group<'_>, limits: &Limits) -> Result<
     if builder.findings.has_errors() {
         Err(builder.findings)
     } else {
-        Ok((builder.graph, builder.findings))
+        Ok(Built {
+            graph: builder.graph,
+            findings: builder.findings,
+            weights: builder.weights,
+        })
     }
 }
 
@@ -364,7 +379,9 @@ impl Builder<'_> {
             scopes,
             origin: origin(layer),
         };
-        match read(&mut context) {
+        let read = read(&mut context);
+        self.weights.extend(weights);
+        match read {
             Ok(outputs) => {
                 if (masked && row.mask == MaskRule::Passes)
                     || (row.mask != MaskRule::Reads && makes_mask(layer))
@@ -425,14 +442,16 @@ impl Builder<'_> {
             }
             return None;
         };
-        self.model(
+        let values = self.model(
             &model,
             Some(inputs),
             &Scope {
                 weights: scope.weights.or(own.as_ref()),
                 names,
             },
-        )
+        );
+        self.weights.extend(own);
+        values
     }
 
     fn outputs(&mut self, model: &Model, values: &[ValueId]) {

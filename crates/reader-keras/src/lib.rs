@@ -87,7 +87,11 @@ impl Reader for KerasReader {
             help: "the architecture in this file is damaged; save the model again".into(),
         })?;
         let built = build::build(&model, &root, &options.limits);
-        let (graph, mut findings) = match built {
+        let build::Built {
+            graph,
+            mut findings,
+            weights,
+        } = match built {
             Ok(built) => built,
             Err(findings) => {
                 return Err(ReadError::Refused {
@@ -100,6 +104,10 @@ impl Reader for KerasReader {
             Ok(Some(text)) => training::parse(&text, &graph, &mut findings),
             _ => None,
         };
+        let training = training.map(|mut training| {
+            training::go_on(&mut training, &root, &weights, &mut findings);
+            training
+        });
         Ok(Import {
             graph,
             findings,

@@ -119,6 +119,14 @@ impl Weights {
         }
     }
 
+    /// Every weight, by the name that the file lists it under, without the `:0` of TensorFlow.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        let plain = |entry: &'_ Entry| entry.name.split(':').next().unwrap_or_default().len();
+        self.entries
+            .iter()
+            .map(move |entry| (&entry.name[..plain(entry)], &entry.tensor))
+    }
+
     /// The shape of the variable, where there is exactly one of this name in the scopes.
     pub(crate) fn shape(&self, scopes: &[&str], variable: &str) -> Option<Vec<usize>> {
         match self.find(scopes, variable, &[usize::MAX]) {

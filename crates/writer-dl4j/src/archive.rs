@@ -4,7 +4,7 @@ use crate::Compression;
 use crate::format::array::float_row_header;
 use crate::format::{
     COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, MultiLayerConfiguration,
-    NO_PARAMETERS, NeuralNetConfiguration, Vertex,
+    NO_PARAMETERS, NeuralNetConfiguration, UPDATER_STATE, Vertex,
 };
 use crate::lower::{Edge, Kind, Network, Placed};
 use caribou_ir::{
@@ -96,11 +96,15 @@ pub(crate) fn write(
         layers,
         rewrites,
         findings,
+        state,
     } = network;
     report.layers = layers;
     report.rewrites = rewrites;
     report.findings = findings;
-    let configuration = configuration(inputs, outputs, vertices).map_err(json)?;
+    let mut configuration = configuration(inputs, outputs, vertices).map_err(json)?;
+    if let Some(state) = &state {
+        configuration.set_iteration_count(i64::try_from(state.iterations).unwrap_or(i64::MAX));
+    }
     report.target = configuration.class().to_owned();
 
     let mut zip = ZipWriter::new(sink);
@@ -126,14 +130,35 @@ pub(crate) fn write(
         .map_err(io)?;
     } else {
         zip.write_all(&header)?;
-        stream(&parameters, &mut zip)?;
+        stream(
+            parameters.iter().map(|(layer, tensor)| (layer, tensor, 1.0)),
+            &mut zip,
+        )?;
+    }
+    let vectors = state.map(|state| state.vectors).unwrap_or_default();
+    if !vectors.is_empty() {
+        zip.start_file(
+            UPDATER_STATE,
+            SimpleFileOptions::default().compression_method(method),
+        )
+        .map_err(io)?;
+        let count = vectors.iter().map(|vector| vector.tensor.len()).sum();
+        zip.write_all(&float_row_header(count))?;
+        let vectors = vectors
+            .iter()
+            .map(|vector| (&vector.layer, &vector.tensor, vector.scale));
+        stream(vectors, &mut zip)?;
     }
     zip.finish().map_err(io)?.flush()?;
     Ok(report)
 }
 
-/// All parameters, as big-endian numbers. NaN and infinity are refused: they are counted on the way.
-fn stream(parameters: &[(String, Tensor)], sink: &mut impl Write) -> Result<(), WriteError> {
+/// The elements of tensors, each times a factor, as big-endian numbers. NaN and infinity are refused: they are counted on
+/// the way.
+fn stream<'t>(
+    tensors: impl Iterator<Item = (&'t String, &'t Tensor, f32)>,
+    sink: &mut impl Write,
+) -> Result<(), WriteError> {
     enum Failure {
         Tensor(TensorError),
         Io(std::io::Error),
@@ -145,12 +170,12 @@ fn stream(parameters: &[(String, Tensor)], sink: &mut impl Write) -> Result<(), 
     }
     let mut bytes = Vec::new();
     let mut findings = Findings::new();
-    for (layer, tensor) in parameters {
+    for (layer, tensor, scale) in tensors {
         let mut wrong = 0;
         let result = tensor.stream(|block| {
             wrong += block.iter().filter(|value| !value.is_finite()).count();
             bytes.clear();
-            bytes.extend(block.iter().flat_map(|value| value.to_be_bytes()));
+            bytes.extend(block.iter().flat_map(|value| (value * scale).to_be_bytes()));
             sink.write_all(&bytes).map_err(Failure::Io)
         });
         result.map_err(|failure| match failure {

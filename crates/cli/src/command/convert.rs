@@ -9,8 +9,8 @@ use crate::report::{Conversion, Verification};
 use crate::{formats, model};
 use caribou_ir::op::Operator;
 use caribou_ir::{
-    Code, Finding, Findings, Limits, ReadOptions, Reader, Report, Source, ValidGraph, WriteError,
-    WriteOptions, Writer, layout,
+    Code, Finding, Findings, Limits, ReadOptions, Reader, Report, Severity, Source, Training, ValidGraph,
+    WriteError, WriteOptions, Writer, layout,
 };
 use caribou_reader_dl4j::Dl4jReader;
 use caribou_runtime::{Array, Session};
@@ -22,6 +22,8 @@ use std::path::Path;
 const NOT_FINITE: Code = Code("I0101");
 /// The same, as the writer says it.
 const NOT_FINITE_PARAMETER: Code = Code("D0202");
+/// A training state that was asked for, and is not there.
+const NO_STATE: Code = Code("I0102");
 /// Examples that the archive is compared on.
 const SAMPLES: usize = 2;
 /// Layers with weights from which rounding errors add up to more.
@@ -101,6 +103,23 @@ fn summary(options: &Convert, arguments: &Arguments, conversion: &Conversion) ->
     lines.join("\n")
 }
 
+/// How training is to go on: from where it stands, if that was asked for and the model says it.
+fn training(training: Option<Training>, with_state: bool, findings: &mut Findings) -> Option<Training> {
+    let known = training.as_ref().is_some_and(|training| training.state.is_some());
+    if with_state && !known {
+        let message = "the model holds no training state that can be carried over: training starts anew";
+        findings.push(
+            Finding::new(Severity::Warning, NO_STATE, None, message).with_help(
+                "compile and train the model, and save it with its optimizer (include_optimizer=True)",
+            ),
+        );
+    }
+    training.map(|mut training| {
+        training.state = training.state.filter(|_| with_state);
+        training
+    })
+}
+
 /// Writes the archive and reads it back; it has its final name only after [`Destination::complete`].
 fn convert(
     options: &Convert,
@@ -133,7 +152,11 @@ fn convert(
         compression: options.compression.into(),
     };
     let mut write_options = WriteOptions::default();
-    write_options.training = import.training;
+    write_options.training = training(
+        import.training,
+        options.with_training_state,
+        &mut conversion.findings,
+    );
     write_options.unroll_recurrent = options.unroll_recurrent.map(|max| max as usize);
     let parameters: usize = source
         .nodes()

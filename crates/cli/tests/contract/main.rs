@@ -7,6 +7,7 @@ mod files;
 mod inspect;
 mod refusal;
 mod run;
+mod training;
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};

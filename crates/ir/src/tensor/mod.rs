@@ -139,6 +139,31 @@ impl Tensor {
         self.stored.data.same(&other.stored.data)
     }
 
+    /// Whether it was made by [`Tensor::filled`]: one number in place of elements.
+    pub fn is_filled(&self) -> bool {
+        self.stored.data.len() == self.stored.dtype.size() && self.len() > 1
+    }
+
+    /// This tensor's view over the elements of `other`: what has happened to this one since it was stored, done to
+    /// `other`. That is how what belongs to a parameter, element by element, takes the parameter's order.
+    ///
+    /// # Errors
+    /// When `other` is under a view itself, or has more or fewer elements than this one stores.
+    pub fn same_view_of(&self, other: &Self) -> Result<Self, TensorError> {
+        let elements = |stored: &Stored| stored.data.len() / stored.dtype.size();
+        let shape = other.shape();
+        if elements(&self.stored) != elements(&other.stored) || other.view != View::contiguous(&shape) {
+            return Err(TensorError::View {
+                from: shape,
+                to: format!("the parameter of shape {:?} that it belongs to", self.shape()),
+            });
+        }
+        Ok(Self {
+            stored: other.stored.clone(),
+            view: self.view.clone(),
+        })
+    }
+
     /// The tensor with its axes in the given order: axis `i` of the result is axis `permutation[i]` of this one.
     ///
     /// # Errors
@@ -245,6 +270,17 @@ mod tests {
             .collect();
         assert_eq!(rows.to_vec().unwrap(), expected);
         assert!(rows.shares_storage(&kernel));
+    }
+
+    #[test]
+    fn what_belongs_to_a_parameter_takes_its_order() {
+        let parameter = counting(&[2, 3]);
+        let moment = Tensor::from_f32(&[2, 3], &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
+        let written = parameter.permute(&[1, 0]).unwrap().narrow(0, 1, 3).unwrap();
+        let moved = written.same_view_of(&moment).unwrap();
+        assert_eq!(moved.to_vec().unwrap(), [0.1, 0.4, 0.2, 0.5]);
+        assert!(written.same_view_of(&counting(&[7])).is_err());
+        assert!(written.same_view_of(&moment.permute(&[1, 0]).unwrap()).is_err());
     }
 
     #[test]

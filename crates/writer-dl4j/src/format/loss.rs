@@ -8,22 +8,41 @@ use serde::{Deserialize, Serialize};
 pub enum LossFunction {
     /// Mean squared error.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossMSE")]
-    Mse,
+    Mse {
+        /// A factor for each feature; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<RowVector>,
+    },
     /// Mean absolute error.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossMAE")]
-    Mae,
+    Mae {
+        /// A factor for each feature; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<RowVector>,
+    },
     /// Mean absolute percentage error.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossMAPE")]
-    Mape,
+    Mape {
+        /// A factor for each feature; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<RowVector>,
+    },
     /// Mean squared logarithmic error.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossMSLE")]
-    Msle,
+    Msle {
+        /// A factor for each feature; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<RowVector>,
+    },
     /// Binary cross-entropy.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossBinaryXENT")]
     BinaryXent {
         /// Probabilities are clipped to this distance from 0 and 1.
         #[serde(rename = "clipEps", default = "binary_clip")]
         clip_eps: f64,
+        /// A factor for each feature; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<RowVector>,
     },
     /// Multi-class cross-entropy with one-hot labels.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossMCXENT")]
@@ -31,6 +50,9 @@ pub enum LossFunction {
         /// Probabilities are clipped to this.
         #[serde(rename = "softmaxClipEps", default = "softmax_clip")]
         softmax_clip_eps: f64,
+        /// A factor for each feature; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<RowVector>,
     },
     /// Multi-class cross-entropy with class indices as labels.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossSparseMCXENT")]
@@ -38,6 +60,9 @@ pub enum LossFunction {
         /// Probabilities are clipped to this.
         #[serde(rename = "softmaxClipEps", default = "softmax_clip")]
         softmax_clip_eps: f64,
+        /// A factor for each feature; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<RowVector>,
     },
     /// Hinge.
     #[serde(rename = "org.nd4j.linalg.lossfunctions.impl.LossHinge")]
@@ -65,4 +90,46 @@ fn binary_clip() -> f64 {
 
 fn softmax_clip() -> f64 {
     1e-10
+}
+
+/// A vector, as JSON holds one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowVector {
+    /// Its element type.
+    pub data_type: String,
+    /// Its length, alone.
+    pub shape: Vec<usize>,
+    /// Its elements.
+    pub data: Vec<f64>,
+}
+
+impl RowVector {
+    /// `length` times the same number.
+    pub fn filled(length: usize, value: f64) -> Self {
+        Self {
+            data_type: "FLOAT".into(),
+            shape: vec![length],
+            data: vec![value; length],
+        }
+    }
+}
+
+impl LossFunction {
+    /// Gives each feature this factor. `false` for functions that take none.
+    pub fn set_weights(&mut self, factors: RowVector) -> bool {
+        match self {
+            Self::Mse { weights }
+            | Self::Mae { weights }
+            | Self::Mape { weights }
+            | Self::Msle { weights }
+            | Self::BinaryXent { weights, .. }
+            | Self::Mcxent { weights, .. }
+            | Self::SparseMcxent { weights, .. } => {
+                *weights = Some(factors);
+                true
+            }
+            _ => false,
+        }
+    }
 }

@@ -16,18 +16,20 @@ mod vertex;
 
 pub use activation::Activation;
 pub use layer::*;
-pub use loss::LossFunction;
+pub use loss::{LossFunction, RowVector};
 pub use network::{
     ComputationGraphConfiguration, Configuration, MultiLayerConfiguration, NeuralNetConfiguration,
 };
 pub use preprocessor::Preprocessor;
-pub use updater::Updater;
+pub use updater::{Rate, Schedule, ScheduleType, Updater};
 pub use vertex::Vertex;
 
 /// The entry with the network's configuration.
 pub const CONFIGURATION: &str = "configuration.json";
 /// The entry with all parameters.
 pub const COEFFICIENTS: &str = "coefficients.bin";
+/// The entry with what the updaters remember of each parameter.
+pub const UPDATER_STATE: &str = "updaterState.bin";
 /// The entry whose presence says that a network has no parameters.
 pub const NO_PARAMETERS: &str = "noParams.marker";
 /// The entry with a Java-serialised object, which a reader must not touch.

@@ -309,6 +309,14 @@ impl Configuration {
         }
     }
 
+    /// Says how many training steps there have been.
+    pub fn set_iteration_count(&mut self, steps: i64) {
+        match self {
+            Self::MultiLayer(configuration) => configuration.iteration_count = steps,
+            Self::Graph(configuration) => configuration.iteration_count = steps,
+        }
+    }
+
     /// The text of `configuration.json`.
     ///
     /// # Errors

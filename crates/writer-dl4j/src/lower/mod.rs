@@ -16,14 +16,17 @@ mod recurrent;
 mod reshape;
 mod select;
 mod spatial;
+pub(crate) mod training;
 mod volume;
 
 pub(crate) use activation::has_class;
 
-use crate::format::{Base, Layer, Preprocessor, Updater, Vertex};
+use crate::format::{Base, Layer, Preprocessor, Rate, Updater, Vertex};
 use crate::legalize::Legal;
 use caribou_ir::op::{Op, Operator, Transpose};
-use caribou_ir::{Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};
+use caribou_ir::{
+    Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Severity, Tensor, ValueId,
+};
 use std::collections::{HashMap, HashSet};
 
 /// An operator, or an option of one, that DL4J has no exact counterpart for.
@@ -79,6 +82,8 @@ pub(crate) struct Network {
     pub(crate) layers: Vec<LayerReport>,
     pub(crate) rewrites: Vec<Rewrite>,
     pub(crate) findings: Findings,
+    /// What the optimiser remembers, when training is to go on from there.
+    pub(crate) state: Option<training::State>,
 }
 
 /// An input or output of the network: its name, and how its axes follow from those of the graph's port.
@@ -98,7 +103,9 @@ pub(crate) fn lower(
     for (id, node) in legal.graph.nodes() {
         if lowering.live.contains(&id.index()) {
             lowering.updater = match legal.fixed.contains(&id) {
-                true => Updater::Sgd { learning_rate: 0.0 },
+                true => Updater::Sgd {
+                    rate: Rate::constant(0.0),
+                },
                 false => learning.clone(),
             };
             lowering.node(node);
@@ -109,13 +116,15 @@ pub(crate) fn lower(
     if lowering.findings.has_errors() {
         return Err(lowering.findings);
     }
-    Ok(lowering.finish(outputs))
+    lowering.finish(outputs)
 }
 
 pub(crate) struct Lowering<'g> {
     graph: &'g Graph,
     layout: ArchiveLayout,
     training: Option<&'g caribou_ir::Training>,
+    optimiser: training::Optimiser,
+    /// The optimiser of the layers that are being made: that of the network, or none for fixed parameters.
     updater: Updater,
     live: HashSet<usize>,
     /// How many live nodes and outputs read each value.
@@ -147,11 +156,14 @@ impl<'g> Lowering<'g> {
                 node.inputs.iter().for_each(|input| uses[input.index()] += 1);
             }
         }
+        let mut findings = Findings::new();
+        let optimiser = training::optimiser(training, &mut findings);
         let mut lowering = Self {
             graph,
             layout,
             training,
-            updater: output::updater(training),
+            updater: optimiser.updater.clone(),
+            optimiser,
             live,
             uses,
             places: HashMap::new(),
@@ -163,7 +175,7 @@ impl<'g> Lowering<'g> {
             permuted: HashMap::new(),
             layers: Vec::new(),
             rewrites: Vec::new(),
-            findings: Findings::new(),
+            findings,
         };
         for port in graph.inputs() {
             let rank = graph.shape(port.value).rank();
@@ -489,7 +501,7 @@ impl<'g> Lowering<'g> {
     }
 
     /// Drops what nothing reads, and folds preprocessors into the layers behind them.
-    fn finish(mut self, outputs: Vec<Edge>) -> Network {
+    fn finish(mut self, outputs: Vec<Edge>) -> Result<Network, Findings> {
         let mut needed: HashSet<String> = outputs.iter().map(|edge| edge.name.clone()).collect();
         for placed in self.vertices.iter().rev() {
             if needed.contains(&placed.name) {
@@ -502,14 +514,21 @@ impl<'g> Lowering<'g> {
         for entry in &mut self.layers {
             entry.target.retain(|target| names.contains(target.as_str()));
         }
-        Network {
+        let known = self.training.and_then(|training| training.state.as_ref());
+        let state = known.map(|known| training::state(&vertices, &self.optimiser, known));
+        let state = state.transpose().map_err(|error| {
+            let message = format!("the state of the optimiser does not fit the parameters: {error}");
+            Findings::from(Finding::new(Severity::Error, PARAMETER, None, message))
+        })?;
+        Ok(Network {
+            state,
             inputs: self.inputs,
             outputs,
             vertices,
             layers: self.layers,
             rewrites: self.rewrites,
             findings: self.findings,
-        }
+        })
     }
 }
 

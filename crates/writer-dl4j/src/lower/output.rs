@@ -3,87 +3,27 @@
 use super::{Edge, Kind, Lowering, Placed, identity, inverse};
 use crate::format::{
     self, Activation as Class, Cnn3DLossLayer, CnnLossLayer, Layer, LossFunction, LossLayer, OutputLayer,
-    RnnLossLayer, RnnOutputLayer, Updater,
+    RnnLossLayer, RnnOutputLayer,
 };
-use caribou_ir::{LossKind, Origin, Port, Tensor, Training, UpdaterKind};
-
-/// The optimiser of the layers: the source's, else plain gradient descent.
-pub(super) fn updater(training: Option<&Training>) -> Updater {
-    let Some(updater) = training.and_then(|training| training.updater) else {
-        return Updater::Sgd { learning_rate: 1e-3 };
-    };
-    let learning_rate = updater.learning_rate;
-    match updater.kind {
-        UpdaterKind::Sgd => Updater::Sgd { learning_rate },
-        UpdaterKind::Nesterovs { momentum } => Updater::Nesterovs {
-            learning_rate,
-            momentum,
-        },
-        UpdaterKind::Adam {
-            beta1,
-            beta2,
-            epsilon,
-        } => Updater::Adam {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-        },
-        UpdaterKind::AmsGrad {
-            beta1,
-            beta2,
-            epsilon,
-        } => Updater::AmsGrad {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-        },
-        UpdaterKind::AdaMax {
-            beta1,
-            beta2,
-            epsilon,
-        } => Updater::AdaMax {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-        },
-        UpdaterKind::Nadam {
-            beta1,
-            beta2,
-            epsilon,
-        } => Updater::Nadam {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-        },
-        UpdaterKind::RmsProp { decay, epsilon } => Updater::RmsProp {
-            learning_rate,
-            rms_decay: decay,
-            epsilon,
-        },
-        UpdaterKind::AdaGrad { epsilon } => Updater::AdaGrad {
-            learning_rate,
-            epsilon,
-        },
-        UpdaterKind::AdaDelta { rho, epsilon } => Updater::AdaDelta { rho, epsilon },
-    }
-}
+use caribou_ir::{LossKind, Origin, Port, Tensor};
 
 fn loss(kind: LossKind) -> LossFunction {
     match kind {
-        LossKind::MeanSquaredError => LossFunction::Mse,
-        LossKind::MeanAbsoluteError => LossFunction::Mae,
-        LossKind::MeanAbsolutePercentageError => LossFunction::Mape,
-        LossKind::MeanSquaredLogarithmicError => LossFunction::Msle,
-        LossKind::BinaryCrossEntropy => LossFunction::BinaryXent { clip_eps: 1e-5 },
+        LossKind::MeanSquaredError => LossFunction::Mse { weights: None },
+        LossKind::MeanAbsoluteError => LossFunction::Mae { weights: None },
+        LossKind::MeanAbsolutePercentageError => LossFunction::Mape { weights: None },
+        LossKind::MeanSquaredLogarithmicError => LossFunction::Msle { weights: None },
+        LossKind::BinaryCrossEntropy => LossFunction::BinaryXent {
+            clip_eps: 1e-7,
+            weights: None,
+        },
         LossKind::CategoricalCrossEntropy => LossFunction::Mcxent {
-            softmax_clip_eps: 1e-10,
+            softmax_clip_eps: 1e-7,
+            weights: None,
         },
         LossKind::SparseCategoricalCrossEntropy => LossFunction::SparseMcxent {
-            softmax_clip_eps: 1e-10,
+            softmax_clip_eps: 1e-7,
+            weights: None,
         },
         LossKind::Hinge => LossFunction::Hinge,
         LossKind::SquaredHinge => LossFunction::SquaredHinge,
@@ -98,7 +38,7 @@ fn usual_loss(activation: &Class) -> LossFunction {
     match activation {
         Class::Softmax => loss(LossKind::CategoricalCrossEntropy),
         Class::Sigmoid => loss(LossKind::BinaryCrossEntropy),
-        _ => LossFunction::Mse,
+        _ => LossFunction::Mse { weights: None },
     }
 }
 
@@ -253,7 +193,7 @@ impl Lowering<'_> {
         origin: &Origin,
     ) -> Option<String> {
         let keep = order == identity(rank);
-        let loss_fn = given.unwrap_or(LossFunction::Mse);
+        let loss_fn = given.unwrap_or_else(|| loss(LossKind::MeanSquaredError));
         if !(2..=5).contains(&rank) || (rank == 3 && keep) {
             return None;
         }

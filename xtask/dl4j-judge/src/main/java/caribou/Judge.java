@@ -36,7 +36,9 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * line that starts with {@link #MARK}, because native code prints on standard output too.
  *
  * <p>Request: {@code {"archive": "a.zip", "inputs": ["in0.npy"], "prefix": "out", "fit": true}}. Writes the outputs
- * to {@code out0.npy}, {@code out1.npy}, … as float32 in C order.
+ * to {@code out0.npy}, {@code out1.npy}, … as float32 in C order. With {@code "training": {"inputs": ["x0.npy"],
+ * "labels": ["y0.npy"], "steps": 20}} in place of {@code fit}, arrays whose first axis counts batches, it trains on and
+ * answers the losses.
  *
  * <p>{@code {"crash": true}} ends the process as a fault in native code does, so that whoever started it can prove that
  * it goes on with the next archive.
@@ -112,7 +114,9 @@ public final class Judge {
         }
         answer.put("repeatable", same);
         answer.put("batch_independent", batchIndependent(model, before, outputs));
-        if (request.path("fit").asBoolean(false)) {
+        if (request.has("training")) {
+            answer.put("losses", train(model, request.get("training")));
+        } else if (request.path("fit").asBoolean(false)) {
             try {
                 fit(model, before, outputs, answer);
             } catch (RuntimeException thrown) {
@@ -194,6 +198,33 @@ public final class Judge {
         answer.put("score", Double.toString(model.score()));
         answer.put("score_finite", Double.isFinite(model.score()));
         answer.put("changed", model.params().neq(before).castTo(DataType.LONG).sumNumber().longValue());
+    }
+
+    /** Trains on batches, one after the other and then again: the loss of each before its step. */
+    private static List<String> train(Model model, JsonNode training) throws IOException {
+        INDArray[] inputs = arrays(training.get("inputs"));
+        INDArray[] labels = arrays(training.get("labels"));
+        List<String> losses = new ArrayList<>();
+        for (int step = 0; step < training.get("steps").asInt(); step++) {
+            long batch = step % inputs[0].size(0);
+            INDArray[] x = Arrays.stream(inputs).map(all -> all.slice(batch).dup('c')).toArray(INDArray[]::new);
+            INDArray[] y = Arrays.stream(labels).map(all -> all.slice(batch).dup('c')).toArray(INDArray[]::new);
+            if (model instanceof MultiLayerNetwork network) {
+                network.fit(new DataSet(x[0], y[0]));
+            } else {
+                ((ComputationGraph) model).fit(new MultiDataSet(x, y));
+            }
+            losses.add(Double.toString(model.score()));
+        }
+        return losses;
+    }
+
+    private static INDArray[] arrays(JsonNode files) throws IOException {
+        List<INDArray> arrays = new ArrayList<>();
+        for (JsonNode file : files) {
+            arrays.add(Nd4j.createFromNpyFile(new File(file.asText())).castTo(DataType.FLOAT).dup('c'));
+        }
+        return arrays.toArray(new INDArray[0]);
     }
 
     /** Whether the loss of an output wants class indices in place of one number for each class. */

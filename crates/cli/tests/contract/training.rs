@@ -1,0 +1,42 @@
+//! `--with-training-state`.
+
+use crate::{caribou, case, text};
+
+fn holds(archive: &std::path::Path, entry: &str) -> bool {
+    let bytes = std::fs::read(archive).unwrap();
+    bytes
+        .windows(entry.len())
+        .any(|window| window == entry.as_bytes())
+}
+
+#[test]
+fn the_state_of_the_optimizer_is_carried_over_when_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = case("training_adam").join("model.h5");
+    for (flags, expected) in [(&[][..], false), (&["--with-training-state"][..], true)] {
+        let archive = directory.path().join("model.zip");
+        let mut arguments = vec!["convert", text(&model), "-o", text(&archive), "--force"];
+        arguments.extend(flags);
+        let done = caribou(&arguments);
+        let messages = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(0), "{messages}");
+        assert_eq!(holds(&archive, "updaterState.bin"), expected);
+    }
+}
+
+#[test]
+fn a_model_without_a_state_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = case("dense").join("model.h5");
+    let archive = directory.path().join("model.zip");
+    let done = caribou(&[
+        "convert",
+        text(&model),
+        "-o",
+        text(&archive),
+        "--with-training-state",
+    ]);
+    let messages = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{messages}");
+    assert!(messages.contains("no training state"), "{messages}");
+}

@@ -1,0 +1,52 @@
+//! What the model was compiled with: `training_config` of HDF5 files, `compile_config` of archives.
+
+mod loss;
+mod optimizer;
+mod schedule;
+mod state;
+
+use crate::hdf5::Group;
+use crate::weights::Weights;
+use caribou_ir::{Code, Finding, Findings, Graph, Severity, Training};
+use serde_json::Value;
+
+/// Something of the training configuration that was not carried over, or will be different.
+const LOST: Code = Code("K0301");
+
+/// The state of the optimizer can't be read.
+const STATE: Code = Code("K0302");
+
+/// Parses the text of `training_config` or `compile_config`. What is not known becomes a warning, never an error: the
+/// outputs of the model do not depend on it.
+pub(crate) fn parse(text: &str, graph: &Graph, findings: &mut Findings) -> Option<Training> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let mut lost = |message: String| findings.push(Finding::new(Severity::Warning, LOST, None, message));
+    let mut training = Training::default();
+    let optimizer = ["optimizer_config", "optimizer"]
+        .iter()
+        .find_map(|key| value.get(key).filter(|value| !value.is_null()));
+    match optimizer.map(optimizer::read) {
+        Some(Ok(read)) => {
+            training.updater = Some(read.updater);
+            read.differences.into_iter().for_each(&mut lost);
+        }
+        Some(Err(message)) => lost(format!("{message}; plain gradient descent takes its place")),
+        None => {}
+    }
+    training.losses = loss::read(&value, graph, &mut lost);
+    Some(training)
+}
+
+/// Adds what the optimizer remembers, when the file under `root` holds it, to `training`.
+pub(crate) fn go_on(training: &mut Training, root: &Group<'_>, weights: &[Weights], findings: &mut Findings) {
+    let Some(updater) = &training.updater else { return };
+    match state::read(root, weights, &updater.kind) {
+        Ok(state) => training.state = state,
+        Err(error) => findings.push(Finding::new(
+            Severity::Warning,
+            STATE,
+            None,
+            format!("the state of the optimizer was not carried over: {error}"),
+        )),
+    }
+}

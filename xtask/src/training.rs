@@ -1,0 +1,85 @@
+//! The judge of training: stock DL4J goes on where the source framework stopped, on the same batches, and its losses are
+//! those that the source framework recorded.
+
+use crate::Failure;
+use crate::case::{Case, Course};
+use crate::judge::{Batches, Judge, Request};
+use crate::verdict::Verdict;
+use crate::verify::{Converted, permuted, written};
+use caribou_ir::PortReport;
+use std::path::{Path, PathBuf};
+
+/// Trains the archive on, and compares the losses.
+pub(crate) fn judge(
+    case: &Case,
+    course: &Course,
+    converted: &Converted,
+    judge: &mut Judge,
+    work: &Path,
+) -> Result<Verdict, Failure> {
+    let inputs = permuted(case.arrays(&case.inputs)?, &converted.report.inputs);
+    let request = Request {
+        archive: converted.archive.clone(),
+        inputs: written(&inputs, "in", work)?,
+        prefix: work.join("out"),
+        fit: false,
+        training: Some(Batches {
+            inputs: batches(case, &course.inputs, &converted.report.inputs, "x", work)?,
+            labels: batches(case, &course.labels, &converted.report.outputs, "y", work)?,
+            steps: course.losses.len(),
+        }),
+    };
+    let answer = judge.run(&request)?;
+    if !answer.ok {
+        return Ok(Verdict::Wrong(answer.error));
+    }
+    let mut worst = (0.0f64, 0);
+    for (step, (expected, found)) in course.losses.iter().zip(&answer.losses).enumerate() {
+        let error = (found.parse::<f64>()? - expected).abs() / expected.abs();
+        if error.is_nan() || error > worst.0 {
+            worst = (if error.is_nan() { f64::INFINITY } else { error }, step);
+        }
+    }
+    if answer.losses.len() != course.losses.len() {
+        return Ok(Verdict::Wrong(format!("{} losses", answer.losses.len())));
+    }
+    let (error, step) = worst;
+    let told = |code: &str| {
+        let findings = converted.findings.iter().chain(&converted.report.findings);
+        findings.into_iter().any(|finding| finding.code.0 == code)
+    };
+    Ok(match &course.differs {
+        // Where losses can't agree the user must be told; where they do, nobody must be told that they don't.
+        Some(code) if !told(code) => {
+            Verdict::Wrong(format!("no finding {code} says that losses will differ"))
+        }
+        Some(_) if error <= 1e-5 => {
+            Verdict::Wrong("the losses agree, and the case says that they can't".into())
+        }
+        Some(_) => Verdict::Right(0.0),
+        None if error <= course.tolerance => Verdict::Right(error),
+        None => Verdict::Wrong(format!(
+            "relative error {error:.1e} of the loss of step {step}: {} instead of {}",
+            answer.losses[step], course.losses[step]
+        )),
+    })
+}
+
+/// Recorded batches in the archive's axis order.
+fn batches(
+    case: &Case,
+    files: &[String],
+    ports: &[PortReport],
+    prefix: &str,
+    work: &Path,
+) -> Result<Vec<PathBuf>, Failure> {
+    let mut arrays = Vec::with_capacity(files.len());
+    for (file, port) in files.iter().zip(ports) {
+        let array: ndarray::ArrayD<f32> = ndarray_npy::read_npy(case.directory.join(file))?;
+        // The first axis counts batches. Class indices have no features to permute.
+        let axes = std::iter::once(0).chain(port.permutation.iter().map(|axis| axis + 1));
+        let order: Vec<usize> = axes.collect();
+        arrays.push(array.permuted_axes(order).as_standard_layout().into_owned());
+    }
+    written(&arrays, prefix, work)
+}
