@@ -3,8 +3,8 @@
 use crate::parameters::Parameters;
 use crate::shapes;
 use caribou_ir::op::{
-    Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reshape, Reverse, Size, Slice, SliceAxis,
-    Transpose, Unary, UnaryKind,
+    Attention, Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reshape, Reverse, Size, Slice,
+    SliceAxis, Transpose, Unary, UnaryKind,
 };
 use caribou_ir::{
     Code, Dim, Finding, Findings, Graph, Layout, Origin, ReadOptions, Severity, Shape, Tensor, ValueId,
@@ -280,6 +280,32 @@ impl Builder {
                 let axes = dimension.clone().unwrap_or_else(|| (1..self.rank(x)).collect());
                 self.apply(L2Normalize { axes, epsilon: *eps }, &[x], origin)
             }
+            Vertex::Attention {
+                nin_queries,
+                project_input: false,
+                ..
+            } => {
+                let mut steps_first = Vec::with_capacity(inputs.len());
+                for &input in inputs {
+                    steps_first.push(self.permuted(input, &[0, 2, 1], origin)?);
+                }
+                let op = Attention {
+                    heads: 1,
+                    query: None,
+                    key: None,
+                    value: None,
+                    output: None,
+                    scale: 1.0 / (*nin_queries as f64).sqrt(),
+                    causal: false,
+                };
+                let y = self.apply(op, &steps_first, origin)?;
+                self.permuted(y, &[0, 2, 1], origin)
+            }
+            Vertex::Attention { .. } => Err(refuse(
+                UNKNOWN,
+                origin,
+                "an attention vertex with projections is not supported",
+            )),
             Vertex::LastTimeStep { .. } => self.apply(
                 Slice {
                     axes: vec![SliceAxis::index(2, -1)],

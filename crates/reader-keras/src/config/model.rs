@@ -147,7 +147,8 @@ fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(calls)) => {
             let parse = match class.as_str() {
-                "TFOpLambda" | "SlicingOpLambda" => parse_operator_call,
+                "TFOpLambda" | "SlicingOpLambda" | "MultiHeadAttention" | "Attention"
+                | "AdditiveAttention" => parse_operator_call,
                 _ => parse_call,
             };
             calls.iter().map(parse).collect::<Result<_, _>>()?

@@ -4,6 +4,7 @@
 //! order of Keras. It adds operators to the graph and gives the layer's outputs, again in Keras' order.
 
 mod activation;
+mod attention;
 mod conv;
 mod core;
 mod merge;
@@ -163,6 +164,10 @@ const TABLE: &[Row] = &[
     row("Maximum", merge::maximum, Passes),
     row("Minimum", merge::minimum, Passes),
     row("Concatenate", merge::concatenate, Passes),
+    row("Dot", attention::dot, Stops),
+    weighted("MultiHeadAttention", attention::multi_head, Reads),
+    weighted("Attention", attention::dot_product, Reads),
+    weighted("AdditiveAttention", attention::additive, Reads),
     weighted("LSTM", recurrent::recurrent, Reads),
     weighted("SimpleRNN", recurrent::recurrent, Reads),
     weighted("GRU", recurrent::recurrent, Reads),

@@ -53,6 +53,24 @@ pub enum Vertex {
     /// A preprocessor alone.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.PreprocessorVertex")]
     Preprocessor { pre_processor: Preprocessor },
+    /// `softmax(q k^T / sqrt(size)) v` of queries, keys and values `[N, F, T]`; with projections where `project_input`.
+    #[serde(rename = "org.deeplearning4j.nn.conf.graph.AttentionVertex")]
+    Attention {
+        nin_queries: usize,
+        nin_keys: usize,
+        nin_values: usize,
+        nout: usize,
+        #[serde(default)]
+        head_size: usize,
+        #[serde(default = "first")]
+        nheads: usize,
+        #[serde(default)]
+        project_input: bool,
+        #[serde(default = "float")]
+        data_type: String,
+        #[serde(default = "xavier")]
+        weight_init: String,
+    },
     /// The last step of `[N, C, T]`.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.rnn.LastTimeStepVertex")]
     LastTimeStep {
@@ -72,6 +90,14 @@ pub enum Vertex {
 
 fn first() -> usize {
     1
+}
+
+fn float() -> String {
+    "FLOAT".into()
+}
+
+fn xavier() -> String {
+    "XAVIER".into()
 }
 
 fn c_order() -> String {

@@ -6,11 +6,13 @@
 //! is left as it is, or made [`Opaque`] with the reason, for the lowering to refuse by name. One file a family.
 
 mod activation;
+mod attention;
 mod constant;
 mod conv;
 mod elementwise;
 mod norm;
 mod power;
+mod product;
 mod reduce;
 mod resize;
 mod select;
@@ -20,6 +22,7 @@ use caribou_ir::op::{Activate, Activation, Elementwise, ElementwiseKind, Op, Opa
 use caribou_ir::{Findings, Graph, NodeId, Origin, Producer, Rewrite, ShapeError, ValueId, WriteOptions};
 use std::collections::{HashMap, HashSet};
 
+pub(crate) use attention::vertex_scale;
 pub(crate) use unroll::has_layer;
 
 /// Why an operator was not composed.
@@ -100,6 +103,8 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
 fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
     match op {
         Op::Activate(op) => activation::activate(step, op.function, inputs),
+        Op::Attention(op) => attention::attention(step, op, inputs),
+        Op::MatMul(op) => product::mat_mul(step, op, inputs),
         Op::Conv(op) => conv::conv(step, op, inputs),
         Op::ConvTranspose(op) => conv::conv_transpose(step, op, inputs),
         Op::DepthToSpace(op) => resize::depth_to_space(step, *op, inputs),

@@ -6,6 +6,7 @@
 //! ([`Lowering::array`]). The same holds for time running backwards. One file a family says what each operator becomes.
 
 mod activation;
+mod attention;
 mod conv;
 mod linear;
 mod merge;
@@ -238,6 +239,7 @@ impl<'g> Lowering<'g> {
             Op::Reduce(op) => self.reduce(node, op),
             Op::Dense(op) => self.dense(node, op),
             Op::Embedding(op) => self.embedding(node, op),
+            Op::Attention(op) => self.attention(node, op),
             Op::BatchNorm(op) => self.batch_norm(node, op),
             Op::L2Normalize(op) => self.l2_normalize(node, op),
             Op::LocalResponseNorm(op) => self.local_response_norm(node, op),
