@@ -1,9 +1,8 @@
 //! From the architecture to the graph: every call of every layer in an order in which its inputs exist.
 
 use crate::config::{Layer, Model, NodeCall, TensorRef, parse_nested};
-use crate::hdf5::Group;
 use crate::layers::{self, Call, MaskRule};
-use crate::weights::Weights;
+use crate::weights::{WeightStore, Weights};
 use caribou_ir::op::{Identity, Op};
 use caribou_ir::{Code, Dim, Finding, Findings, Graph, Layout, Limits, Origin, Shape, ValueId};
 use std::collections::{HashMap, HashSet};
@@ -33,7 +32,7 @@ pub(crate) struct Builder<'f> {
     masked: HashSet<ValueId>,
     /// The weights of all layers so far.
     weights: Vec<Weights>,
-    root: &'f Group<'f>,
+    store: &'f WeightStore<'f>,
     limits: &'f Limits,
     /// Whether the model's convolutions read channels-first arrays.
     channels_first: bool,
@@ -55,17 +54,17 @@ pub(crate) struct Built {
     pub(crate) weights: Vec<Weights>,
 }
 
-/// Builds the graph of `model`, with the weights under `root`.
+/// Builds the graph of `model`, with the weights of `store`.
 ///
 /// # Errors
 /// Everything that could not be read, each with its layer.
-pub(crate) fn build(model: &Model, root: &Group<'_>, limits: &Limits) -> Result<Built, Findings> {
+pub(crate) fn build(model: &Model, store: &WeightStore<'_>, limits: &Limits) -> Result<Built, Findings> {
     let mut builder = Builder {
         graph: Graph::new(),
         findings: Findings::new(),
         masked: HashSet::new(),
         weights: Vec::new(),
-        root,
+        store,
         limits,
         channels_first: uses_channels_first(model, 0),
     };
@@ -356,7 +355,7 @@ impl Builder<'_> {
         }
         let weights = match scope.weights {
             Some(_) => None,
-            None => match Weights::of_layer(self.root, &layer.name) {
+            None => match self.store.of_layer(layer) {
                 Ok(weights) => Some(weights),
                 Err(error) => {
                     self.findings
@@ -414,7 +413,7 @@ impl Builder<'_> {
         };
         let own = match scope.weights {
             Some(_) => None,
-            None => match Weights::of_layer(self.root, &layer.name) {
+            None => match self.store.of_layer(layer) {
                 Ok(weights) => Some(weights),
                 Err(error) => {
                     self.findings

@@ -1,9 +1,13 @@
 //! The little that a model needs of HDF5, behind one small seam: the rest of the crate knows only [`ModelFile`],
-//! [`Group`] and the [`Tensor`]s that they give. Behind it stands a [`Node`] of a library, of which
-//! there is one so far: [`mapped`], in pure Rust over the mapped file.
+//! [`Group`] and the [`Tensor`]s that they give. Behind it stands a [`Node`] of a
+//! library: [`mapped`], in pure Rust over the mapped file, or with the feature `libhdf5` the C library, a second opinion.
 
+#[cfg(feature = "libhdf5")]
+pub(crate) mod compare;
+#[cfg(feature = "libhdf5")]
+mod library;
 mod lzf;
-pub(crate) mod mapped;
+mod mapped;
 
 use caribou_ir::{DType, Endian, Limits, Source, Tensor, TensorData, TensorError};
 
@@ -70,8 +74,16 @@ pub(crate) trait Node {
     /// The attribute `name`; `None` when there is none.
     fn attribute(&self, name: &str) -> Result<Option<Attribute>, Hdf5Error>;
 
+    /// All attributes.
+    #[cfg(feature = "libhdf5")]
+    fn attributes(&self) -> Result<Vec<Attribute>, Hdf5Error>;
+
     /// The member dataset `name`; `None` when there is none.
     fn dataset(&self, name: &str) -> Result<Option<Dataset>, Hdf5Error>;
+
+    /// All attributes of the member dataset `name`.
+    #[cfg(feature = "libhdf5")]
+    fn dataset_attributes(&self, name: &str) -> Result<Vec<Attribute>, Hdf5Error>;
 }
 
 /// An HDF5 file over the map of its [`Source`].

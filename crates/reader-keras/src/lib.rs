@@ -9,15 +9,29 @@
 //! for the writer to refuse.
 
 mod activation;
+mod architecture;
+mod backend;
 mod build;
 mod config;
 mod hdf5;
 mod layers;
+mod precision;
 mod training;
 mod weights;
 
-use caribou_ir::{Confidence, Import, ReadError, ReadOptions, Reader, Source};
-use hdf5::{Hdf5Error, ModelFile};
+#[cfg(feature = "libhdf5")]
+pub use hdf5::compare::{Comparison, compare_libraries};
+
+use caribou_ir::{
+    Code, Confidence, Finding, Findings, Import, Limits, ReadError, ReadOptions, Reader, Severity, Source,
+};
+use config::keras1;
+use hdf5::{Group, Hdf5Error, ModelFile};
+use serde_json::Value;
+use weights::WeightStore;
+
+/// An architecture without weights.
+const UNTRAINED: Code = Code("K0607");
 
 /// The first bytes of every HDF5 file.
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -38,81 +52,219 @@ impl Reader for KerasReader {
         let hdf5 = offsets
             .take_while(|&at| at < bytes.len())
             .any(|at| bytes[at..].starts_with(SIGNATURE));
-        if hdf5 || is_keras_archive(bytes) {
+        if hdf5 || is_keras_archive(bytes) || architecture::is_json(bytes) {
             Confidence::Yes
         } else {
             Confidence::No
         }
     }
 
+    fn takes_weights(&self) -> bool {
+        true
+    }
+
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
-        let path = || source.path().to_path_buf();
-        if is_keras_archive(source.bytes()) {
-            return Err(ReadError::NotYetSupported {
-                path: path(),
-                what: "the .keras archives of Keras 3".into(),
-            });
-        }
-        let damaged = |error: Hdf5Error| ReadError::Format {
-            path: path(),
-            message: error.to_string(),
-            help: "save the model again with model.save('model.h5') and check that the file arrived whole"
-                .into(),
+        let file = File {
+            source,
+            limits: &options.limits,
         };
-        let file = ModelFile::open(source, &options.limits).map_err(damaged)?;
+        if is_keras_archive(source.bytes()) {
+            return Err(file.not_yet("the .keras archives of Keras 3"));
+        }
+        if architecture::is_json(source.bytes()) {
+            file.read_json(options.untrained)
+        } else {
+            file.read_hdf5()
+        }
+    }
+}
+
+/// A file that is being read.
+struct File<'a> {
+    source: &'a Source,
+    limits: &'a Limits,
+}
+
+/// What a file says besides its weights.
+struct Described {
+    architecture: Value,
+    version: Option<String>,
+    training: Option<String>,
+    container: &'static str,
+}
+
+impl Described {
+    fn is_keras1(&self) -> bool {
+        match &self.version {
+            Some(version) => version.starts_with("1."),
+            None => keras1::is_keras1(&self.architecture),
+        }
+    }
+}
+
+impl File<'_> {
+    fn error(&self, message: impl ToString, help: &str) -> ReadError {
+        ReadError::Format {
+            path: self.source.path().to_path_buf(),
+            message: message.to_string(),
+            help: help.to_owned(),
+        }
+    }
+
+    fn damaged(&self, error: impl ToString) -> ReadError {
+        self.error(
+            error,
+            "save the model again and check that the file arrived whole",
+        )
+    }
+
+    fn refused(&self, findings: Findings) -> ReadError {
+        ReadError::Refused {
+            path: self.source.path().to_path_buf(),
+            findings,
+        }
+    }
+
+    fn not_yet(&self, what: impl Into<String>) -> ReadError {
+        ReadError::NotYetSupported {
+            path: self.source.path().to_path_buf(),
+            what: what.into(),
+        }
+    }
+
+    fn architecture(&self, text: &str, place: &str) -> Result<Value, ReadError> {
+        config::document(text, self.limits).map_err(|error| self.damaged(format!("{place}: {error}")))
+    }
+
+    /// `model.to_json()`: the weights are in another file, or nowhere.
+    fn read_json(&self, untrained: bool) -> Result<Import, ReadError> {
+        let text = architecture::text(self.source.bytes(), self.limits);
+        let described = Described {
+            architecture: self.architecture(text.map_err(|error| self.damaged(error))?, "JSON")?,
+            version: None,
+            training: None,
+            container: "JSON",
+        };
+        match self.source.weights() {
+            Some(weights) => self.read_weights(weights, described),
+            None if untrained => {
+                let message =
+                    "the model has no weights: zeros are written, and ones for variances and scales";
+                let warning = Finding::new(Severity::Warning, UNTRAINED, None, message);
+                self.import(described, &WeightStore::Untrained, None, Findings::from(warning))
+            }
+            None => Err(self.error(
+                "the file holds an architecture and no weights",
+                "give the weights with --weights FILE, or --untrained for a network that is to be trained",
+            )),
+        }
+    }
+
+    fn read_hdf5(&self) -> Result<Import, ReadError> {
+        let damaged = |error: Hdf5Error| self.damaged(error);
+        let file = ModelFile::open(self.source, self.limits).map_err(damaged)?;
         let root = file.root().map_err(damaged)?;
-        let version = root.text("keras_version").map_err(damaged)?;
         let Some(text) = root.text("model_config").map_err(damaged)? else {
             let members = root.members().map_err(damaged)?;
             let found: Vec<&str> = members.groups.iter().take(6).map(String::as_str).collect();
-            return Err(ReadError::Format {
-                path: path(),
-                message: format!(
+            return Err(self.error(
+                format!(
                     "the file has no model_config attribute: it holds weights only, or no Keras model (its groups: {})",
                     found.join(", ")
                 ),
-                help: "save the whole model with model.save('model.h5'), not save_weights".into(),
-            });
+                "give the architecture with --config MODEL.json (model.to_json()), or save the whole model with model.save",
+            ));
         };
-        let version = version.unwrap_or_else(|| "2".into());
-        if let Some(what) = not_yet(&version) {
-            return Err(ReadError::NotYetSupported {
-                path: path(),
-                what: format!("{what} (keras_version is {version})"),
-            });
+        let described = Described {
+            architecture: self.architecture(&text, "model_config")?,
+            version: root.text("keras_version").map_err(damaged)?,
+            training: root.text("training_config").ok().flatten(),
+            container: "HDF5",
+        };
+        match self.source.weights() {
+            Some(weights) => self.read_weights(weights, described),
+            None => self.with_weights(root, described),
         }
-        let model = config::parse_model(&text, &options.limits).map_err(|error| ReadError::Format {
-            path: path(),
-            message: format!("model_config: {error}"),
-            help: "the architecture in this file is damaged; save the model again".into(),
-        })?;
-        let built = build::build(&model, &root, &options.limits);
-        let build::Built {
-            graph,
-            mut findings,
-            weights,
-        } = match built {
+    }
+
+    /// The weights are in a file of their own.
+    fn read_weights(&self, weights: &Source, described: Described) -> Result<Import, ReadError> {
+        let other = File {
+            source: weights,
+            limits: self.limits,
+        };
+        let damaged = |error: Hdf5Error| other.damaged(error);
+        let file = ModelFile::open(weights, self.limits).map_err(damaged)?;
+        other.with_weights(file.root().map_err(damaged)?, described)
+    }
+
+    fn with_weights(&self, root: Group<'_>, mut described: Described) -> Result<Import, ReadError> {
+        let damaged = |error: Hdf5Error| self.damaged(error);
+        let backend = root.text("backend").map_err(damaged)?;
+        let numbered = root.group("layers").map_err(damaged)?.is_some()
+            && root.strings("layer_names").map_err(damaged)?.is_none();
+        let store = if described.is_keras1() {
+            let home = root.group("model_weights").map_err(damaged)?;
+            let names = home.as_ref().unwrap_or(&root).strings("layer_names");
+            let names = names.map_err(damaged)?.unwrap_or_default();
+            keras1::name_models(&mut described.architecture, &names);
+            WeightStore::Keras1(root)
+        } else if numbered {
+            return Err(self.not_yet("the .weights.h5 files of Keras 3"));
+        } else {
+            WeightStore::ByName(root)
+        };
+        self.import(described, &store, backend, Findings::new())
+    }
+
+    fn import(
+        &self,
+        mut described: Described,
+        store: &WeightStore<'_>,
+        backend: Option<String>,
+        mut findings: Findings,
+    ) -> Result<Import, ReadError> {
+        let stated = described
+            .architecture
+            .get("keras_version")
+            .and_then(Value::as_str);
+        let version = described.version.clone().or_else(|| stated.map(str::to_owned));
+        let version = if described.is_keras1() {
+            keras1::upgrade(&mut described.architecture, &mut findings);
+            version.unwrap_or_else(|| "1".into())
+        } else {
+            version.unwrap_or_else(|| "2".into())
+        };
+        if version.starts_with("3.") {
+            return Err(self.not_yet(format!("files of Keras 3 (keras_version is {version})")));
+        }
+        let model = config::parse_document(&described.architecture)
+            .map_err(|error| self.damaged(format!("model_config: {error}")))?;
+        backend::check(&model, backend.as_deref(), &mut findings);
+        precision::note(&model, &mut findings);
+        let built = match build::build(&model, store, self.limits) {
             Ok(built) => built,
-            Err(findings) => {
-                return Err(ReadError::Refused {
-                    path: path(),
-                    findings,
-                });
+            Err(built) => {
+                findings.extend(built);
+                return Err(self.refused(findings));
             }
         };
-        let training = match root.text("training_config") {
-            Ok(Some(text)) => training::parse(&text, &graph, &mut findings),
-            _ => None,
-        };
-        let training = training.map(|mut training| {
-            training::go_on(&mut training, &root, &weights, &mut findings);
-            training
-        });
+        findings.extend(built.findings);
+        if findings.has_errors() {
+            return Err(self.refused(findings));
+        }
+        let graph = built.graph;
+        let mut training = described
+            .training
+            .and_then(|text| training::parse(&text, &graph, &mut findings));
+        if let (Some(training), WeightStore::ByName(root)) = (&mut training, store) {
+            training::go_on(training, root, &built.weights, &mut findings);
+        }
         Ok(Import {
             graph,
             findings,
             training,
-            format: format!("Keras {version} HDF5"),
+            format: format!("Keras {version} {}", described.container),
         })
     }
 }
@@ -125,13 +277,4 @@ fn is_keras_archive(bytes: &[u8]) -> bool {
         && [&b"metadata.json"[..], b"config.json", b"model.weights.h5"]
             .iter()
             .any(|entry| name.starts_with(entry))
-}
-
-/// The versions of Keras that are not read yet.
-fn not_yet(version: &str) -> Option<&'static str> {
-    match version.split('.').next() {
-        Some("1") => Some("files of Keras 1"),
-        Some("3") => Some("files of Keras 3"),
-        _ => None,
-    }
 }

@@ -1,12 +1,47 @@
 //! The weights of a layer, found by the names that the file itself lists.
 
+mod keras1;
+
+use crate::config::Layer;
 use crate::hdf5::{Group, Hdf5Error};
 use caribou_ir::Tensor;
+
+/// Where the weights of a model are.
+pub(crate) enum WeightStore<'f> {
+    /// One group a layer of the outermost model, in this one or one level down.
+    ByName(Group<'f>),
+    /// The same, with the names, orders and shapes of Keras 1.
+    Keras1(Group<'f>),
+    /// Nowhere: they are what they would be before the first step of training, and zero where that is random.
+    Untrained,
+}
+
+impl WeightStore<'_> {
+    /// The weights of a layer of the outermost model and, when it is a model itself, of all its layers.
+    pub(crate) fn of_layer(&self, layer: &Layer) -> Result<Weights, Hdf5Error> {
+        match self {
+            Self::ByName(root) => Weights::of_layer(root, &layer.name),
+            Self::Keras1(root) => {
+                let listed = Weights::of_layer(root, &layer.name)?;
+                Ok(Weights {
+                    entries: keras1::upgrade(layer, listed.entries)?,
+                    untrained: false,
+                })
+            }
+            Self::Untrained => Ok(Weights {
+                entries: Vec::new(),
+                untrained: true,
+            }),
+        }
+    }
+}
 
 /// The datasets of one outermost layer: a nested model keeps those of all its layers here.
 #[derive(Default)]
 pub(crate) struct Weights {
     entries: Vec<Entry>,
+    /// Whether there are none, and initial values take their place.
+    untrained: bool,
 }
 
 struct Entry {
@@ -48,7 +83,7 @@ pub(crate) enum WeightError {
 
 impl Weights {
     /// Lists the datasets of the layer `name` of the file.
-    pub(crate) fn of_layer(root: &Group<'_>, name: &str) -> Result<Self, Hdf5Error> {
+    fn of_layer(root: &Group<'_>, name: &str) -> Result<Self, Hdf5Error> {
         // Files made by `save` keep the weights one level down, those made by `save_weights` at the root.
         let home = root.group("model_weights")?;
         let home = home.as_ref().unwrap_or(root);
@@ -63,7 +98,10 @@ impl Weights {
             })?;
             entries.push(Entry { name, tensor });
         }
-        Ok(Self { entries })
+        Ok(Self {
+            entries,
+            untrained: false,
+        })
     }
 
     /// The variable `variable` of the innermost layer of `scopes`, which must have the shape `expected`.
@@ -73,6 +111,9 @@ impl Weights {
         variable: &str,
         expected: &[usize],
     ) -> Result<Tensor, WeightError> {
+        if self.untrained && !expected.contains(&usize::MAX) {
+            return Ok(Tensor::filled(expected, initial(variable)));
+        }
         let named = || self.entries.iter().filter(|entry| entry.variable() == variable);
         let mut found: Vec<&Entry> = named().collect();
         // The outermost scope is the group itself; only where it holds several variables of this name do the
@@ -133,5 +174,14 @@ impl Weights {
             Err(WeightError::Shape { found, .. }) => Some(found),
             _ => None,
         }
+    }
+}
+
+/// The value of a variable before training, zero where Keras draws it at random: a normalisation must not be divided by
+/// zero, nor multiplied by it.
+fn initial(variable: &str) -> f32 {
+    match variable {
+        "moving_variance" | "variance" | "gamma" | "scale" => 1.0,
+        _ => 0.0,
     }
 }

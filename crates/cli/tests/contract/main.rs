@@ -5,7 +5,9 @@
 mod convert;
 mod files;
 mod inspect;
+mod parts;
 mod refusal;
+mod robustness;
 mod run;
 mod training;
 

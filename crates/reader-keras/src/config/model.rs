@@ -51,8 +51,8 @@ pub(crate) struct TensorRef {
     pub(crate) output: usize,
 }
 
-/// Parses the text of `model_config`.
-pub(crate) fn parse_model(text: &str, limits: &Limits) -> Result<Model, ConfigError> {
+/// The JSON of an architecture, within the limits.
+pub(crate) fn document(text: &str, limits: &Limits) -> Result<Value, ConfigError> {
     if text.len() > limits.text_bytes {
         return Err(ConfigError::Text(format!(
             "{} bytes of JSON, the limit is {}",
@@ -61,7 +61,11 @@ pub(crate) fn parse_model(text: &str, limits: &Limits) -> Result<Model, ConfigEr
         )));
     }
     // serde_json stops at 128 levels by itself, so a hostile text can't exhaust the stack.
-    let value: Value = serde_json::from_str(text).map_err(|error| ConfigError::Text(error.to_string()))?;
+    serde_json::from_str(text).map_err(|error| ConfigError::Text(error.to_string()))
+}
+
+/// Parses an architecture: `model_config`, or what `model.to_json()` gives.
+pub(crate) fn parse_document(value: &Value) -> Result<Model, ConfigError> {
     let class = value
         .get("class_name")
         .and_then(Value::as_str)
@@ -233,7 +237,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Model, ConfigError> {
-        parse_model(text, &Limits::default())
+        parse_document(&document(text, &Limits::default())?)
     }
 
     #[test]

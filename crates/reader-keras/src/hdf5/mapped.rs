@@ -136,6 +136,12 @@ impl Node for MappedGroup {
         }
     }
 
+    #[cfg(feature = "libhdf5")]
+    fn attributes(&self) -> Result<Vec<Attribute>, Hdf5Error> {
+        let attributes = self.group.attributes()?;
+        attributes.iter().map(|attribute| self.read(attribute)).collect()
+    }
+
     fn dataset(&self, name: &str) -> Result<Option<Dataset>, Hdf5Error> {
         let Some(dataset) = self.open(name)? else {
             return Ok(None);
@@ -154,6 +160,13 @@ impl Node for MappedGroup {
             None => TensorData::Deferred(Arc::new(Decoded { dataset, bytes })),
         };
         Ok(Some(Dataset { shape, element, data }))
+    }
+
+    #[cfg(feature = "libhdf5")]
+    fn dataset_attributes(&self, name: &str) -> Result<Vec<Attribute>, Hdf5Error> {
+        let attributes = self.open(name)?.map(|dataset| dataset.attributes());
+        let attributes = attributes.unwrap_or_default();
+        attributes.iter().map(|attribute| self.read(attribute)).collect()
     }
 }
 

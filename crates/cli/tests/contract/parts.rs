@@ -1,0 +1,110 @@
+//! Models whose architecture and weights are in files of their own.
+
+use super::{caribou, case, text};
+use ndarray::ArrayD;
+
+#[test]
+fn architecture_and_weights_are_put_together() {
+    let folder = case("file_parts");
+    let [whole, architecture, weights] =
+        ["model.h5", "architecture.json", "weights.h5"].map(|name| folder.join(name));
+    let directory = tempfile::tempdir().unwrap();
+    let forms: [&[&str]; 3] = [
+        &[text(&weights), "--config", text(&architecture)],
+        &[text(&architecture), "--weights", text(&weights)],
+        &[text(&whole), "--weights", text(&weights)],
+    ];
+    let expected: ArrayD<f32> = ndarray_npy::read_npy(folder.join("out0.npy")).unwrap();
+    for (i, form) in forms.into_iter().enumerate() {
+        let archive = directory.path().join(format!("{i}.zip"));
+        let report = directory.path().join(format!("{i}.json"));
+        let done = caribou(
+            &[
+                &["convert", "-o", text(&archive), "--report", text(&report)],
+                form,
+            ]
+            .concat(),
+        );
+        let message = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(0), "{message}");
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        assert_eq!(report["source"]["weights"]["sha256"].as_str().unwrap().len(), 64);
+        for model in [&[text(&archive)][..], form] {
+            let output = directory.path().join("y.npy");
+            let input = folder.join("in0.npy");
+            let run = caribou(&[&["run", "--input", text(&input), "-o", text(&output)], model].concat());
+            assert_eq!(
+                run.status.code(),
+                Some(0),
+                "{}",
+                String::from_utf8_lossy(&run.stderr)
+            );
+            let found: ArrayD<f32> = ndarray_npy::read_npy(&output).unwrap();
+            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+        let same = caribou(&[&["verify"], &form[..1], &[text(&archive)], &form[1..]].concat());
+        assert_eq!(
+            same.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&same.stderr)
+        );
+    }
+}
+
+#[test]
+fn an_architecture_alone_is_written_only_when_asked_for() {
+    let architecture = case("file_parts").join("architecture.json");
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("new.zip");
+    let refused = caribou(&["convert", text(&architecture), "-o", text(&archive)]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--untrained"));
+    assert!(!archive.exists());
+    let done = caribou(&[
+        "convert",
+        text(&architecture),
+        "-o",
+        text(&archive),
+        "--untrained",
+    ]);
+    let message = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{message}");
+    assert!(message.contains("warning[K0607]"), "{message}");
+    assert!(archive.exists());
+    assert_eq!(caribou(&["inspect", text(&architecture)]).status.code(), Some(0));
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_refused() {
+    let folder = case("file_parts");
+    let [architecture, weights] = ["architecture.json", "weights.h5"].map(|name| folder.join(name));
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("out.zip");
+    let code = |arguments: &[&str]| {
+        let done = caribou(&[&["convert", "-o", text(&archive)], arguments].concat());
+        assert!(!archive.exists());
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&done.stderr).into_owned(),
+        )
+    };
+    let (alone, message) = code(&[text(&weights)]);
+    assert_eq!(alone, Some(3));
+    assert!(message.contains("--config"), "{message}");
+    let other = case("lstm").join("model.h5");
+    let (wrong, message) = code(&[text(&architecture), "--weights", text(&other)]);
+    assert_eq!(wrong, Some(3));
+    assert!(message.contains("conv (Conv2D)"), "{message}");
+    let (both, _) = code(&[
+        text(&weights),
+        "--config",
+        text(&architecture),
+        "--weights",
+        text(&weights),
+    ]);
+    assert_eq!(both, Some(2));
+    let (missing, message) = code(&[text(&architecture), "--weights", "no_such_file.h5"]);
+    assert_eq!(missing, Some(3));
+    assert!(message.contains("no_such_file.h5"), "{message}");
+}
