@@ -12,6 +12,7 @@ mod noise;
 mod norm;
 mod operator;
 mod pool;
+mod preprocessing;
 mod recurrent;
 mod reshape;
 mod spatial;
@@ -90,6 +91,10 @@ const fn refused(class: &'static str, why: &'static str) -> Row {
         weights: false,
     }
 }
+
+/// Why layers that turn text and categories into numbers are refused.
+const ENCODING: &str = "layers that encode text or categories have no counterpart in DL4J; encode the data before the \
+                        network, and convert the part of the model behind this layer";
 
 use MaskRule::{Passes, Reads, Stops};
 
@@ -173,6 +178,26 @@ const TABLE: &[Row] = &[
     weighted("GRU", recurrent::recurrent, Reads),
     weighted("Bidirectional", wrapper::bidirectional, Reads),
     weighted("TimeDistributed", wrapper::time_distributed, Reads),
+    row("Rescaling", preprocessing::rescaling, Stops),
+    weighted("Normalization", preprocessing::normalization, Stops),
+    row("Resizing", preprocessing::resizing, Stops),
+    row("CenterCrop", preprocessing::center_crop, Stops),
+    row("RandomCrop", preprocessing::random_crop, Stops),
+    row("RandomFlip", preprocessing::random, Stops),
+    row("RandomTranslation", preprocessing::random, Stops),
+    row("RandomRotation", preprocessing::random, Stops),
+    row("RandomZoom", preprocessing::random, Stops),
+    row("RandomContrast", preprocessing::random, Stops),
+    row("RandomBrightness", preprocessing::random, Stops),
+    row("RandomHeight", preprocessing::random, Stops),
+    row("RandomWidth", preprocessing::random, Stops),
+    refused("CategoryEncoding", ENCODING),
+    refused("Discretization", ENCODING),
+    refused("Hashing", ENCODING),
+    refused("HashedCrossing", ENCODING),
+    refused("IntegerLookup", ENCODING),
+    refused("StringLookup", ENCODING),
+    refused("TextVectorization", ENCODING),
     row("TFOpLambda", operator::operator, Stops),
     row("SlicingOpLambda", operator::operator, Stops),
     refused(

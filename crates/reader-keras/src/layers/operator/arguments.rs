@@ -24,7 +24,7 @@ pub(super) struct Arguments<'a> {
 
 /// A number, an array of them, or a value of the model.
 #[derive(Clone)]
-pub(super) enum Number {
+pub(in super::super) enum Number {
     Value(ValueId),
     /// What is not a number is a size that is unknown.
     Known(Tensor),
@@ -208,7 +208,7 @@ pub(super) fn known(call: &Call<'_>, value: ValueId) -> Option<Tensor> {
 }
 
 /// A number or nested lists of them.
-fn array(value: &Value) -> Option<Tensor> {
+pub(in super::super) fn array(value: &Value) -> Option<Tensor> {
     fn walk(value: &Value, depth: usize, shape: &mut Vec<usize>, values: &mut Vec<f32>) -> Option<()> {
         match value {
             Value::Array(items) => {

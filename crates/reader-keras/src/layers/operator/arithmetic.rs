@@ -113,7 +113,7 @@ fn pair(call: &mut Call<'_>, arguments: &Arguments<'_>, kind: Kind) -> Outputs {
 }
 
 /// A function of two numbers, arrays or values.
-pub(super) fn elementwise(
+pub(in super::super) fn elementwise(
     call: &mut Call<'_>,
     kind: Kind,
     x: Number,

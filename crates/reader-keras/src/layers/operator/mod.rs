@@ -12,6 +12,8 @@ mod slice;
 
 use super::{Call, OPTION, Outputs, config};
 use arguments::Arguments;
+pub(super) use arguments::{Number, array};
+pub(super) use arithmetic::elementwise;
 
 /// A function that is read.
 struct Function {
