@@ -172,6 +172,13 @@ pub(super) fn transpose(call: &mut Call<'_>) -> Outputs {
     let extents = config!(call, sizes("kernel_size", axes));
     let strides = config!(call, sizes_or("strides", axes, 1));
     let dilations = config!(call, sizes_or("dilation_rate", axes, 1));
+    // Keras 2 leaves it out of account on volumes, and runs it on sequences nowhere but on a GPU.
+    if axes != 2 && dilations.iter().any(|&dilation| dilation != 1) {
+        return Err(call.refuse(
+            super::OPTION,
+            "dilation of a transposed convolution is supported on images only",
+        ));
+    }
     let added = match call.config.get("output_padding") {
         None => None,
         Some(_) => Some(config!(call, sizes("output_padding", axes))),

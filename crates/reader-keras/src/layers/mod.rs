@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod conv;
 mod core;
+mod local;
 mod merge;
 mod noise;
 mod norm;
@@ -124,6 +125,8 @@ const TABLE: &[Row] = &[
     weighted("Conv2DTranspose", conv::transpose, Stops),
     weighted("Conv3DTranspose", conv::transpose, Stops),
     weighted("Deconvolution2D", conv::transpose, Stops),
+    weighted("LocallyConnected1D", local::local, Stops),
+    weighted("LocallyConnected2D", local::local, Stops),
     row("MaxPooling1D", pool::pool, Stops),
     row("MaxPooling2D", pool::pool, Stops),
     row("MaxPooling3D", pool::pool, Stops),

@@ -1,20 +1,67 @@
 //! Convolutions that DL4J has no layer for.
 
 use super::{Composed, Failure, Step};
-use caribou_ir::op::{Conv, ConvTranspose, Padding, Reshape};
+use caribou_ir::op::{Conv, ConvTranspose, Padding, Reshape, Slice, SliceAxis};
 use caribou_ir::{Tensor, TensorError, ValueId};
 
 fn unreadable(error: &TensorError) -> Failure {
     Failure::Inexpressible(error.to_string())
 }
 
-/// A depthwise convolution over one axis is one over two, the second of size one.
+/// Depthwise convolutions over one axis, and those that give a single cell.
 pub(super) fn conv(step: &mut Step<'_>, op: &Conv, inputs: &[ValueId]) -> Composed {
     let [x] = *inputs else { return Ok(None) };
     let weight = op.weight.shape();
+    if op.groups == 1 || weight[1] != 1 {
+        return Ok(None);
+    }
+    match weight.len() {
+        3 => depthwise_sequence(step, op, x),
+        4 => single_cell(step, op, x),
+        _ => Ok(None),
+    }
+}
+
+/// Stock DL4J fails on a depthwise convolution of one example to one cell: a second cell is made and cut off.
+fn single_cell(step: &mut Step<'_>, op: &Conv, x: ValueId) -> Composed {
     let shape = step.graph.shape(x).clone();
-    let depthwise = op.groups > 1 && weight[1] == 1;
-    let (true, 3, Some(sizes)) = (depthwise, weight.len(), shape.feature_sizes()) else {
+    let mut sides = Vec::with_capacity(2);
+    for axis in 0..2 {
+        let size = shape.size(axis + 2);
+        let extent = op.dilations[axis] * (op.weight.shape()[axis + 2].max(1) - 1) + 1;
+        let (Some(size), Some(side)) = (size, op.padding.resolve(axis, size, extent, op.strides[axis]))
+        else {
+            return Ok(None);
+        };
+        if (size + side[0] + side[1]).saturating_sub(extent) / op.strides[axis] > 0 {
+            return Ok(None);
+        }
+        sides.push((size, side, extent));
+    }
+    let (size, [before, _], extent) = sides[0];
+    // One more window below.
+    let below = (op.strides[0] + extent).saturating_sub(size + before);
+    let padding = Padding::Explicit(vec![[before, below], sides[1].1]);
+    step.rewrite(
+        "second-cell",
+        "stock DL4J fails on a depthwise convolution of one example to one cell: a second is made and cut off",
+    );
+    let y = step.apply(
+        Conv {
+            padding,
+            ..op.clone()
+        },
+        &[x],
+    )?;
+    let cut = SliceAxis::range(2, 0, Some(1));
+    let y = step.apply(Slice { axes: vec![cut] }, &[y])?;
+    Ok(Some(vec![y]))
+}
+
+/// A depthwise convolution over one axis is one over two, the second of size one.
+fn depthwise_sequence(step: &mut Step<'_>, op: &Conv, x: ValueId) -> Composed {
+    let weight = op.weight.shape();
+    let Some(sizes) = step.graph.shape(x).feature_sizes() else {
         return Ok(None);
     };
     let extent = op.dilations[0] * (weight[2].max(1) - 1) + 1;
