@@ -1,6 +1,7 @@
 //! The conversion of a network of 138 million parameters, as a ratio to copying its file.
 
-use crate::{Failure, fixtures};
+use crate::Failure;
+use crate::fixtures::Environment;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     shell.change_dir(root);
     let model = root.join("target/bench/vgg16.h5");
     if !model.exists() {
-        let python = fixtures::python(root)?;
+        let python = Environment::Keras.python(root)?;
         let script = root.join("xtask/fixtures/bench/vgg16.py");
         shell.create_dir(root.join("target/bench"))?;
         cmd!(shell, "{python} {script} {model}").run()?;

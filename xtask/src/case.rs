@@ -5,6 +5,9 @@ use ndarray::ArrayD;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
+/// The names that a model may have in the folder of its case.
+const MODELS: [&str; 2] = ["model.h5", "model.keras"];
+
 /// One case, as `case.json` describes it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {
@@ -53,8 +56,13 @@ pub(crate) struct Port {
 }
 
 impl Case {
+    /// The model, in the form that the case has it.
     pub(crate) fn model(&self) -> PathBuf {
-        self.directory.join("model.h5")
+        MODELS
+            .iter()
+            .map(|name| self.directory.join(name))
+            .find(|path| path.exists())
+            .unwrap_or_else(|| self.directory.join(MODELS[0]))
     }
 
     pub(crate) fn arrays(&self, ports: &[Port]) -> Result<Vec<ArrayD<f32>>, Failure> {

@@ -4,30 +4,59 @@ use crate::Failure;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
-/// The Python of an environment that holds the pinned packages; made when there is none, or another set.
-pub(crate) fn python(root: &Path) -> Result<PathBuf, Failure> {
-    let shell = Shell::new()?;
-    let requirements = root.join("xtask/fixtures/keras/requirements.txt");
-    let environment = root.join("target/venv-keras");
-    let stamp = environment.join("installed.txt");
-    let python = environment.join("bin/python");
-    let wanted = shell.read_file(&requirements)?;
-    if shell.read_file(&stamp).ok().as_ref() != Some(&wanted) {
-        cmd!(shell, "python3 -m venv {environment}").run()?;
-        cmd!(
-            shell,
-            "{python} -m pip install --quiet --disable-pip-version-check -r {requirements}"
-        )
-        .run()?;
-        shell.write_file(&stamp, wanted)?;
-    }
-    Ok(python)
+/// A pinned environment of packages.
+#[derive(Clone, Copy)]
+pub(crate) enum Environment {
+    /// Keras 2.
+    Keras,
+    /// Keras 3.
+    Keras3,
 }
 
-/// Writes the Keras cases of a corpus whose names match.
-pub(crate) fn keras(root: &Path, out: &str, corpus: &str, pattern: &str) -> Result<(), Failure> {
+impl Environment {
+    /// The folder of the environment, and the list of its packages.
+    fn paths(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Keras => ("target/venv-keras", "xtask/fixtures/keras/requirements.txt"),
+            Self::Keras3 => (
+                "target/venv-keras3",
+                "xtask/fixtures/keras/requirements-keras3.txt",
+            ),
+        }
+    }
+
+    /// The Python of the environment; made when there is none, or another set of packages.
+    pub(crate) fn python(self, root: &Path) -> Result<PathBuf, Failure> {
+        let shell = Shell::new()?;
+        let (environment, requirements) = self.paths();
+        let requirements = root.join(requirements);
+        let environment = root.join(environment);
+        let stamp = environment.join("installed.txt");
+        let python = environment.join("bin/python");
+        let wanted = shell.read_file(&requirements)?;
+        if shell.read_file(&stamp).ok().as_ref() != Some(&wanted) {
+            cmd!(shell, "python3 -m venv {environment}").run()?;
+            cmd!(
+                shell,
+                "{python} -m pip install --quiet --disable-pip-version-check -r {requirements}"
+            )
+            .run()?;
+            shell.write_file(&stamp, wanted)?;
+        }
+        Ok(python)
+    }
+}
+
+/// Writes the cases of a corpus whose names match.
+pub(crate) fn keras(
+    root: &Path,
+    environment: Environment,
+    out: &str,
+    corpus: &str,
+    pattern: &str,
+) -> Result<(), Failure> {
     let shell = Shell::new()?;
-    let python = python(root)?;
+    let python = environment.python(root)?;
     let script = root.join("xtask/fixtures/keras/generate.py");
     let out = root.join(out);
     shell.create_dir(&out)?;

@@ -13,6 +13,7 @@ mod verdict;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use fixtures::Environment;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use xshell::{Shell, cmd};
@@ -68,6 +69,15 @@ enum Framework {
         #[arg(long, default_value = "*")]
         case: String,
     },
+    /// The committed cases of Keras 3, in testdata/keras3: a subset of the same cases.
+    Keras3 {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+        /// All cases, each as .h5 and as .keras, in target/keras3-all.
+        #[arg(long)]
+        all: bool,
+    },
     /// A larger set of random Keras 2 networks, in target/keras-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -91,13 +101,28 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
     match task {
         Task::Fixtures {
             framework: Framework::Keras { case },
-        } => fixtures::keras(&root, "testdata/keras", "committed", &case)?,
+        } => fixtures::keras(&root, Environment::Keras, "testdata/keras", "committed", &case)?,
+        Task::Fixtures {
+            framework: Framework::Keras3 { case, all },
+        } => {
+            let (out, corpus) = match all {
+                true => ("target/keras3-all", "all"),
+                false => ("testdata/keras3", "committed"),
+            };
+            fixtures::keras(&root, Environment::Keras3, out, corpus, &case)?;
+        }
         Task::Fixtures {
             framework: Framework::Architectures { case },
-        } => fixtures::keras(&root, "target/architectures", "architectures", &case)?,
+        } => fixtures::keras(
+            &root,
+            Environment::Keras,
+            "target/architectures",
+            "architectures",
+            &case,
+        )?,
         Task::Fixtures {
             framework: Framework::Sweep { case },
-        } => fixtures::keras(&root, "target/keras-sweep", "sweep", &case)?,
+        } => fixtures::keras(&root, Environment::Keras, "target/keras-sweep", "sweep", &case)?,
         Task::Verify(options) => return verify::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Real => return real::run(&root),

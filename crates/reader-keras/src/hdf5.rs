@@ -1,15 +1,18 @@
 //! The little that a model needs of HDF5, behind one small seam: the rest of the crate knows only [`ModelFile`],
 //! [`Group`] and the [`Tensor`]s that they give. Behind it stands a [`Node`] of a
-//! library: [`mapped`], in pure Rust over the mapped file, or with the feature `libhdf5` the C library, a second opinion.
+//! library: [`mapped`], in pure Rust over the mapped file or a part of it, or with the feature `libhdf5` the C library, a second opinion.
 
 #[cfg(feature = "libhdf5")]
 pub(crate) mod compare;
+mod image;
 #[cfg(feature = "libhdf5")]
 mod library;
 mod lzf;
 mod mapped;
 
-use caribou_ir::{DType, Endian, Limits, Source, Tensor, TensorData, TensorError};
+use caribou_ir::{DType, Endian, Limits, Tensor, TensorData, TensorError};
+pub(crate) use image::Image;
+use std::rc::Rc;
 
 /// Why a file or a part of it could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -86,16 +89,16 @@ pub(crate) trait Node {
     fn dataset_attributes(&self, name: &str) -> Result<Vec<Attribute>, Hdf5Error>;
 }
 
-/// An HDF5 file over the map of its [`Source`].
+/// An HDF5 file over the bytes of an [`Image`].
 pub(crate) struct ModelFile {
     root: Box<dyn Node>,
     limits: Limits,
 }
 
 impl ModelFile {
-    pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Self, Hdf5Error> {
+    pub(crate) fn open(image: Image, limits: &Limits) -> Result<Self, Hdf5Error> {
         Ok(Self {
-            root: mapped::open(source, limits)?,
+            root: mapped::open(image, limits)?,
             limits: limits.clone(),
         })
     }
@@ -108,12 +111,14 @@ impl ModelFile {
     }
 }
 
+#[derive(Clone)]
 enum Handle<'f> {
     Root(&'f dyn Node),
-    Inner(Box<dyn Node>),
+    Inner(Rc<dyn Node>),
 }
 
 /// A group with its attributes.
+#[derive(Clone)]
 pub(crate) struct Group<'f> {
     node: Handle<'f>,
     limits: &'f Limits,
@@ -129,7 +134,7 @@ impl<'f> Group<'f> {
 
     fn inner(&self, node: Box<dyn Node>) -> Group<'f> {
         Group {
-            node: Handle::Inner(node),
+            node: Handle::Inner(node.into()),
             limits: self.limits,
         }
     }

@@ -1,15 +1,20 @@
 //! Reads trained Keras models into the caribou graph.
 //!
-//! A Keras 2 `.h5` file holds the architecture as JSON in the attribute `model_config` ([`config`]) and the weights
-//! as one HDF5 group a layer ([`weights`]). [`build`] walks the architecture in the order of its calls and asks the
-//! table in [`layers`] for each layer: one row a class, one function a row. Nothing in a file is ever executed, and
-//! no file but the named one is opened.
+//! Every file comes down to the same: the architecture as JSON ([`config`]) and the weights of its layers ([`weights`]).
+//! An `.h5` file has the first in the attribute `model_config` and the second as one HDF5 group a layer; a `.keras`
+//! file is a zip ([`archive`]) of a `config.json` and an HDF5 file of numbered objects. [`build`] walks the
+//! architecture in the order of its calls and asks the table in [`layers`] for each layer: one row a class, one
+//! function a row. Nothing in a file is ever executed, and no file but the named one is opened.
+//!
+//! What differs between the generations of Keras is in few places: how connections are written
+//! (`config/connection.rs`), how weights are found (`weights/`), and what a name means ([`version`], [`activation`]).
 //!
 //! A reader is faithful: it keeps every attribute and says all that it does not know at once. What DL4J can't do is
 //! for the writer to refuse.
 
 mod activation;
 mod architecture;
+mod archive;
 mod backend;
 mod build;
 mod config;
@@ -17,6 +22,7 @@ mod hdf5;
 mod layers;
 mod precision;
 mod training;
+mod version;
 mod weights;
 
 #[cfg(feature = "libhdf5")]
@@ -26,12 +32,16 @@ use caribou_ir::{
     Code, Confidence, Finding, Findings, Import, Limits, ReadError, ReadOptions, Reader, Severity, Source,
 };
 use config::keras1;
-use hdf5::{Group, Hdf5Error, ModelFile};
+use hdf5::{Group, Hdf5Error, Image, ModelFile};
 use serde_json::Value;
+use version::Generation;
 use weights::WeightStore;
 
 /// An architecture without weights.
 const UNTRAINED: Code = Code("K0607");
+
+/// The file was written by a version of Keras that did not exist when this reader was made.
+const FUTURE_VERSION: Code = Code("K0608");
 
 /// The first bytes of every HDF5 file.
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -52,7 +62,7 @@ impl Reader for KerasReader {
         let hdf5 = offsets
             .take_while(|&at| at < bytes.len())
             .any(|at| bytes[at..].starts_with(SIGNATURE));
-        if hdf5 || is_keras_archive(bytes) || architecture::is_json(bytes) {
+        if hdf5 || archive::is_archive(bytes) || architecture::is_json(bytes) {
             Confidence::Yes
         } else {
             Confidence::No
@@ -68,10 +78,9 @@ impl Reader for KerasReader {
             source,
             limits: &options.limits,
         };
-        if is_keras_archive(source.bytes()) {
-            return Err(file.not_yet("the .keras archives of Keras 3"));
-        }
-        if architecture::is_json(source.bytes()) {
+        if archive::is_archive(source.bytes()) {
+            file.read_archive()
+        } else if architecture::is_json(source.bytes()) {
             file.read_json(options.untrained)
         } else {
             file.read_hdf5()
@@ -125,13 +134,6 @@ impl File<'_> {
         }
     }
 
-    fn not_yet(&self, what: impl Into<String>) -> ReadError {
-        ReadError::NotYetSupported {
-            path: self.source.path().to_path_buf(),
-            what: what.into(),
-        }
-    }
-
     fn architecture(&self, text: &str, place: &str) -> Result<Value, ReadError> {
         config::document(text, self.limits).map_err(|error| self.damaged(format!("{place}: {error}")))
     }
@@ -151,7 +153,7 @@ impl File<'_> {
                 let message =
                     "the model has no weights: zeros are written, and ones for variances and scales";
                 let warning = Finding::new(Severity::Warning, UNTRAINED, None, message);
-                self.import(described, &WeightStore::Untrained, None, Findings::from(warning))
+                self.import(described, WeightStore::Untrained, None, Findings::from(warning))
             }
             None => Err(self.error(
                 "the file holds an architecture and no weights",
@@ -162,7 +164,7 @@ impl File<'_> {
 
     fn read_hdf5(&self) -> Result<Import, ReadError> {
         let damaged = |error: Hdf5Error| self.damaged(error);
-        let file = ModelFile::open(self.source, self.limits).map_err(damaged)?;
+        let file = ModelFile::open(Image::whole(self.source), self.limits).map_err(damaged)?;
         let root = file.root().map_err(damaged)?;
         let Some(text) = root.text("model_config").map_err(damaged)? else {
             let members = root.members().map_err(damaged)?;
@@ -187,6 +189,24 @@ impl File<'_> {
         }
     }
 
+    /// A `.keras` file.
+    fn read_archive(&self) -> Result<Import, ReadError> {
+        let archive = archive::open(self.source, self.limits).map_err(|error| self.damaged(error))?;
+        let described = Described {
+            architecture: self.architecture(&archive.config, "config.json")?,
+            version: Some(archive.version),
+            training: training::of_archive(&archive.config),
+            container: "archive",
+        };
+        if let Some(weights) = self.source.weights() {
+            return self.read_weights(weights, described);
+        }
+        let damaged = |error: Hdf5Error| self.damaged(format!("model.weights.h5: {error}"));
+        let file = ModelFile::open(archive.weights, self.limits).map_err(damaged)?;
+        let store = WeightStore::Numbered(file.root().map_err(damaged)?);
+        self.import(described, store, None, Findings::new())
+    }
+
     /// The weights are in a file of their own.
     fn read_weights(&self, weights: &Source, described: Described) -> Result<Import, ReadError> {
         let other = File {
@@ -194,7 +214,7 @@ impl File<'_> {
             limits: self.limits,
         };
         let damaged = |error: Hdf5Error| other.damaged(error);
-        let file = ModelFile::open(weights, self.limits).map_err(damaged)?;
+        let file = ModelFile::open(Image::whole(weights), self.limits).map_err(damaged)?;
         other.with_weights(file.root().map_err(damaged)?, described)
     }
 
@@ -210,17 +230,17 @@ impl File<'_> {
             keras1::name_models(&mut described.architecture, &names);
             WeightStore::Keras1(root)
         } else if numbered {
-            return Err(self.not_yet("the .weights.h5 files of Keras 3"));
+            WeightStore::Numbered(root)
         } else {
             WeightStore::ByName(root)
         };
-        self.import(described, &store, backend, Findings::new())
+        self.import(described, store, backend, Findings::new())
     }
 
     fn import(
         &self,
         mut described: Described,
-        store: &WeightStore<'_>,
+        store: WeightStore<'_>,
         backend: Option<String>,
         mut findings: Findings,
     ) -> Result<Import, ReadError> {
@@ -233,16 +253,25 @@ impl File<'_> {
             keras1::upgrade(&mut described.architecture, &mut findings);
             version.unwrap_or_else(|| "1".into())
         } else {
-            version.unwrap_or_else(|| "2".into())
+            // Keras 3 writes the module of each class, and no version into the JSON of an architecture.
+            let assumed = described.architecture.get("module").map_or("2", |_| "3");
+            version.unwrap_or_else(|| assumed.into())
         };
-        if version.starts_with("3.") {
-            return Err(self.not_yet(format!("files of Keras 3 (keras_version is {version})")));
+        if version::is_future(&version) {
+            let message = format!(
+                "Keras {version} is newer than this reader: the file was read by the rules of Keras 3"
+            );
+            findings.push(Finding::new(Severity::Note, FUTURE_VERSION, None, message));
         }
+        let generation = Generation::of(&version);
         let model = config::parse_document(&described.architecture)
             .map_err(|error| self.damaged(format!("model_config: {error}")))?;
         backend::check(&model, backend.as_deref(), &mut findings);
         precision::note(&model, &mut findings);
-        let built = match build::build(&model, store, self.limits) {
+        let store = store
+            .placed(&model, generation)
+            .map_err(|error| self.damaged(error))?;
+        let built = match build::build(&model, &store, generation, self.limits) {
             Ok(built) => built,
             Err(built) => {
                 findings.extend(built);
@@ -257,7 +286,7 @@ impl File<'_> {
         let mut training = described
             .training
             .and_then(|text| training::parse(&text, &graph, &mut findings));
-        if let (Some(training), WeightStore::ByName(root)) = (&mut training, store) {
+        if let (Some(training), WeightStore::ByName(root)) = (&mut training, &store) {
             training::go_on(training, root, &built.weights, &mut findings);
         }
         Ok(Import {
@@ -267,14 +296,4 @@ impl File<'_> {
             format: format!("Keras {version} {}", described.container),
         })
     }
-}
-
-/// Whether these are the bytes of a zip that holds a Keras model: its first entry is one of the three that
-/// `.keras` files have.
-fn is_keras_archive(bytes: &[u8]) -> bool {
-    let name = bytes.get(30..60).unwrap_or_default();
-    bytes.starts_with(b"PK\x03\x04")
-        && [&b"metadata.json"[..], b"config.json", b"model.weights.h5"]
-            .iter()
-            .any(|entry| name.starts_with(entry))
 }

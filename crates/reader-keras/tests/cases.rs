@@ -9,9 +9,10 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 fn cases() -> Vec<(PathBuf, Value)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/keras");
-    let mut cases: Vec<(PathBuf, Value)> = std::fs::read_dir(root)
-        .unwrap()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+    let mut cases: Vec<(PathBuf, Value)> = ["keras", "keras3"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
         .map(|path| {
             let text = std::fs::read_to_string(path.join("case.json")).unwrap();
@@ -19,8 +20,18 @@ fn cases() -> Vec<(PathBuf, Value)> {
         })
         .collect();
     cases.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(cases.len() >= 120, "only {} cases", cases.len());
+    assert!(cases.len() >= 300, "only {} cases", cases.len());
     cases
+}
+
+/// The model of a case, in either file form.
+fn model(folder: &Path) -> PathBuf {
+    let hdf5 = folder.join("model.h5");
+    if hdf5.exists() {
+        hdf5
+    } else {
+        folder.join("model.keras")
+    }
 }
 
 fn sizes(graph: &Graph, ports: &[caribou_ir::Port]) -> Vec<Vec<Option<u64>>> {
@@ -48,7 +59,7 @@ fn every_case_is_read_with_the_shapes_that_keras_has() {
     let mut problems = Vec::new();
     for (path, case) in cases() {
         let name = case["case"].as_str().unwrap();
-        let source = Source::open(path.join("model.h5")).unwrap();
+        let source = Source::open(model(&path)).unwrap();
         match KerasReader.read(&source, &ReadOptions::default()) {
             Ok(import) => {
                 for side in ["inputs", "outputs"] {
@@ -93,11 +104,14 @@ fn every_case_is_read_with_the_shapes_that_keras_has() {
 
 #[test]
 fn a_damaged_file_is_an_error_and_nothing_worse() {
-    let (path, _) = cases()
-        .into_iter()
-        .find(|(path, _)| path.ends_with("conv_stack"))
-        .unwrap();
-    let whole = std::fs::read(path.join("model.h5")).unwrap();
+    for folder in ["keras/conv_stack", "keras3/conv1d_stack"] {
+        damage(folder);
+    }
+}
+
+fn damage(folder: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+    let whole = std::fs::read(model(&root.join(folder))).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("damaged.h5");
     let mut state = 1u64;
@@ -124,6 +138,6 @@ fn a_damaged_file_is_an_error_and_nothing_worse() {
     }
     assert!(
         refused >= 150,
-        "every truncated file must be refused, only {refused} were"
+        "{folder}: every truncated file must be refused, only {refused} were"
     );
 }

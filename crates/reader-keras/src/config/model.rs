@@ -1,6 +1,6 @@
 //! Sequential and Functional models: their layers and how they are called.
 
-use super::operand::{Operands, parse_operator_call};
+use super::connection::{NodeCall, TensorRef, parse_call, references};
 use super::{Attributes, ConfigError};
 use caribou_ir::Limits;
 use serde_json::{Map, Value};
@@ -27,28 +27,12 @@ pub(crate) struct Ports {
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
     pub(crate) class: String,
+    /// Whether it is no layer but an operator, such as the `Add` of `x + 1`: Keras 3 lists both side by side.
+    pub(crate) operator: bool,
     pub(crate) name: String,
     pub(crate) config: Attributes,
     /// One for each time the layer is called.
     pub(crate) calls: Vec<NodeCall>,
-}
-
-/// One call of a layer.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct NodeCall {
-    pub(crate) inputs: Vec<TensorRef>,
-    /// Arguments besides the inputs that are neither absent nor of no consequence at inference.
-    pub(crate) arguments: Vec<String>,
-    /// All arguments, where the layer is an operator.
-    pub(crate) operands: Operands,
-}
-
-/// An output of a call of a layer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct TensorRef {
-    pub(crate) layer: String,
-    pub(crate) call: usize,
-    pub(crate) output: usize,
 }
 
 /// The JSON of an architecture, within the limits.
@@ -126,7 +110,8 @@ fn parse_config(class: &str, config: &Value) -> Result<Model, ConfigError> {
     })
 }
 
-fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
+/// Parses an entry of `layers`, or the layer that a wrapper holds.
+pub(crate) fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
     let object = value
         .as_object()
         .ok_or_else(|| kind("layers", "objects", value))?;
@@ -149,74 +134,28 @@ fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
         .map_or_else(|| class.to_lowercase(), str::to_owned);
     let calls = match object.get("inbound_nodes") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(calls)) => {
-            let parse = match class.as_str() {
-                "TFOpLambda" | "SlicingOpLambda" | "MultiHeadAttention" | "Attention"
-                | "AdditiveAttention" => parse_operator_call,
-                _ => parse_call,
-            };
-            calls.iter().map(parse).collect::<Result<_, _>>()?
-        }
+        Some(Value::Array(calls)) => calls.iter().map(parse_call).collect::<Result<_, _>>()?,
         Some(other) => return Err(kind("inbound_nodes", "a list", other)),
     };
+    let operator = is_operator(object, &class, &config);
     Ok(Layer {
         class,
+        operator,
         name,
         config: Attributes(config),
         calls,
     })
 }
 
-/// One entry of `inbound_nodes`: a list of `[layer, call, output, arguments]`, or a single one of them.
-fn parse_call(value: &Value) -> Result<NodeCall, ConfigError> {
-    let list = value
-        .as_array()
-        .ok_or_else(|| kind("inbound_nodes", "lists", value))?;
-    let mut call = NodeCall::default();
-    let mut add = |entry: &Value| -> Result<(), ConfigError> {
-        call.inputs.push(reference(entry)?);
-        if let Some(arguments) = entry.get(3).and_then(Value::as_object) {
-            for (key, value) in arguments {
-                let harmless = value.is_null() || key == "training" || key == "name";
-                if !harmless && !call.arguments.contains(key) {
-                    call.arguments.push(key.clone());
-                }
-            }
-        }
-        Ok(())
-    };
-    if list.first().is_some_and(Value::is_string) {
-        add(value)?;
-    } else {
-        list.iter().try_for_each(&mut add)?;
+/// Whether an entry of a Keras 3 model is an operator: `.keras` files name the module, and in `.h5` files only a layer
+/// says whether it is trainable.
+fn is_operator(object: &Map<String, Value>, class: &str, config: &Map<String, Value>) -> bool {
+    if let Some(module) = object.get("module").and_then(Value::as_str) {
+        return module.starts_with("keras.src.ops") || module.starts_with("keras.ops");
     }
-    Ok(call)
-}
-
-/// A list of references, or a single one.
-fn references(value: &Value) -> Result<Vec<TensorRef>, ConfigError> {
-    match value.as_array() {
-        Some(list) if list.first().is_some_and(Value::is_string) => Ok(vec![reference(value)?]),
-        Some(list) => list.iter().map(reference).collect(),
-        None => Err(kind("input_layers or output_layers", "a list", value)),
-    }
-}
-
-pub(super) fn reference(value: &Value) -> Result<TensorRef, ConfigError> {
-    let position = |i: usize| {
-        value
-            .get(i)
-            .and_then(Value::as_u64)
-            .and_then(|n| usize::try_from(n).ok())
-    };
-    match (value.get(0).and_then(Value::as_str), position(1), position(2)) {
-        (Some(layer), Some(call), Some(output)) => Ok(TensorRef {
-            layer: layer.to_owned(),
-            call,
-            output,
-        }),
-        _ => Err(kind("a connection", "[layer, call, output]", value)),
-    }
+    let calls = object.get("inbound_nodes").and_then(Value::as_array);
+    let keras_3 = calls.is_some_and(|calls| calls.first().is_some_and(Value::is_object));
+    keras_3 && class != "InputLayer" && !config.contains_key("trainable")
 }
 
 fn missing(key: &str) -> ConfigError {
@@ -260,7 +199,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(model.layers[1].calls[0].inputs.len(), 2);
-        assert_eq!(model.layers[1].calls[0].arguments, ["scale"]);
+        assert_eq!(model.layers[1].calls[0].extra(), ["scale"]);
         assert_eq!(model.ports.unwrap().outputs[0].layer, "a");
     }
 

@@ -1,21 +1,27 @@
-//! The arguments of an operator's call: values of the model among plain numbers, in any nesting.
-//!
-//! Keras 2 writes `["layer", 0, 0, {"y": ["other", 0, 0], "name": null}]`: the first argument is the connection itself,
-//! or a list of them, or `["_CONSTANT_VALUE", -1, 2.0, …]`; the others stand behind it by name.
+//! The arguments of a call: values of the model among plain numbers, in any nesting.
 
-use super::model::{NodeCall, TensorRef, reference};
-use super::{ConfigError, attributes::wrong};
+use super::ConfigError;
+use super::attributes::wrong;
+use super::connection::{TensorRef, reference};
 use serde_json::Value;
 
 /// One argument.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Operand {
     /// The input of the call at this position.
     Input(usize),
-    /// Anything that is no value of the model.
+    /// Anything that is no value of the model. Keras 3 writes some of it as objects:
+    /// `{"class_name": "__slice__", "config": {"start": …, "stop": …, "step": …}}`, `{"class_name": "__ellipsis__"}`,
+    /// `{"class_name": "__numpy__" or "__tensor__", "config": {"value": …, "dtype": …}}`.
     Plain(Value),
-    /// A list with values of the model in it.
+    /// A list with values of the model in it, or a dictionary in the order in which Keras flattens it: by key.
     List(Vec<Operand>),
+}
+
+impl Operand {
+    pub(super) fn holds_input(&self) -> bool {
+        !matches!(self, Self::Plain(_))
+    }
 }
 
 /// The arguments of a call: those by position, then those by name.
@@ -25,44 +31,18 @@ pub(crate) struct Operands {
     pub(crate) named: Vec<(String, Operand)>,
 }
 
-/// Parses one entry of `inbound_nodes` of an operator.
-pub(crate) fn parse_operator_call(value: &Value) -> Result<NodeCall, ConfigError> {
-    let list = value
-        .as_array()
-        .ok_or_else(|| wrong("inbound_nodes", "lists", value))?;
-    let mut call = NodeCall::default();
-    let single = list.first().is_some_and(Value::is_string);
-    let entries = if single { std::slice::from_ref(value) } else { list };
-    let mut first = Vec::with_capacity(entries.len());
-    for entry in entries {
-        first.push(match entry.get(0).and_then(Value::as_str) {
-            Some("_CONSTANT_VALUE") => Operand::Plain(entry.get(2).cloned().unwrap_or_default()),
-            _ => input(&mut call.inputs, reference(entry)?),
-        });
-    }
-    let first = match (single, first.pop()) {
-        (true, Some(only)) => only,
-        (_, last) => {
-            first.extend(last);
-            Operand::List(first)
-        }
-    };
-    call.operands.positional.push(first);
-    // Every entry of a list repeats the other arguments.
-    let named = entries.first().and_then(|entry| entry.get(3)?.as_object());
-    for (key, value) in named.into_iter().flatten() {
-        let operand = operand(&mut call.inputs, value, 0)?;
-        call.operands.named.push((key.clone(), operand));
-    }
-    Ok(call)
-}
-
-fn input(inputs: &mut Vec<TensorRef>, reference: TensorRef) -> Operand {
+/// Adds a value of the model to those that the call reads.
+pub(super) fn input(inputs: &mut Vec<TensorRef>, reference: TensorRef) -> Operand {
     inputs.push(reference);
     Operand::Input(inputs.len() - 1)
 }
 
-fn operand(inputs: &mut Vec<TensorRef>, value: &Value, depth: usize) -> Result<Operand, ConfigError> {
+/// An argument as Keras 2 writes it: a value of the model is `[layer, call, output]`.
+pub(super) fn listed_operand(
+    inputs: &mut Vec<TensorRef>,
+    value: &Value,
+    depth: usize,
+) -> Result<Operand, ConfigError> {
     let Some(list) = value.as_array() else {
         return Ok(Operand::Plain(value.clone()));
     };
@@ -75,7 +55,7 @@ fn operand(inputs: &mut Vec<TensorRef>, value: &Value, depth: usize) -> Result<O
     }
     let items: Vec<Operand> = list
         .iter()
-        .map(|item| operand(inputs, item, depth + 1))
+        .map(|item| listed_operand(inputs, item, depth + 1))
         .collect::<Result<_, _>>()?;
     Ok(match items.iter().all(|item| matches!(item, Operand::Plain(_))) {
         true => Operand::Plain(value.clone()),
@@ -83,38 +63,36 @@ fn operand(inputs: &mut Vec<TensorRef>, value: &Value, depth: usize) -> Result<O
     })
 }
 
+/// An argument as Keras 3 writes it: a value of the model is a `__keras_tensor__`.
+pub(super) fn operand(inputs: &mut Vec<TensorRef>, value: &Value) -> Result<Operand, ConfigError> {
+    let items: Vec<&Value> = match value {
+        Value::Array(list) => list.iter().collect(),
+        Value::Object(object) => match object.get("class_name").and_then(Value::as_str) {
+            Some("__keras_tensor__") => {
+                let history = value.pointer("/config/keras_history");
+                let history = history.ok_or_else(|| wrong("inbound_nodes", "a keras_history", value))?;
+                return Ok(input(inputs, reference(history)?));
+            }
+            Some(_) => Vec::new(),
+            None => {
+                let mut entries: Vec<(&String, &Value)> = object.iter().collect();
+                entries.sort_by_key(|(key, _)| key.as_str());
+                entries.into_iter().map(|(_, value)| value).collect()
+            }
+        },
+        _ => Vec::new(),
+    };
+    let items: Vec<Operand> = items
+        .into_iter()
+        .map(|item| operand(inputs, item))
+        .collect::<Result<_, _>>()?;
+    Ok(match items.iter().any(Operand::holds_input) {
+        true => Operand::List(items),
+        false => Operand::Plain(value.clone()),
+    })
+}
+
 fn is_reference(list: &[Value]) -> bool {
     matches!(list, [Value::String(_), Value::Number(call), Value::Number(output), ..]
         if list.len() <= 4 && call.is_u64() && output.is_u64())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn values_of_the_model_are_found_among_the_arguments() {
-        let call = parse_operator_call(
-            &json!(["x", 0, 0, {"shape": [["s", 0, 1], 20, 3], "y": 2, "pads": [[0, 0], [1, 1]]}]),
-        )
-        .unwrap();
-        assert_eq!(call.inputs.len(), 2);
-        assert_eq!((call.inputs[1].layer.as_str(), call.inputs[1].output), ("s", 1));
-        let Operands { positional, named } = call.operands;
-        assert!(matches!(positional[..], [Operand::Input(0)]));
-        assert!(
-            matches!(&named[..], [(_, Operand::List(shape)), (_, Operand::Plain(_)), (_, Operand::Plain(_))]
-            if matches!(shape[..], [Operand::Input(1), Operand::Plain(_), Operand::Plain(_)]))
-        );
-    }
-
-    #[test]
-    fn a_constant_may_come_first() {
-        let call =
-            parse_operator_call(&json!(["_CONSTANT_VALUE", -1, 2.0, {"y": ["x", 0, 0], "name": null}]))
-                .unwrap();
-        assert_eq!(call.inputs.len(), 1);
-        assert!(matches!(&call.operands.positional[..], [Operand::Plain(value)] if value == &json!(2.0)));
-    }
 }

@@ -1,6 +1,6 @@
 //! Both libraries on one file: every group, attribute and dataset, byte for byte.
 
-use super::{Attribute, AttributeValue, Dataset, Hdf5Error, Node, library, mapped};
+use super::{Attribute, AttributeValue, Dataset, Hdf5Error, Image, Node, library, mapped};
 use caribou_ir::{DType, Endian, Limits, Source, TensorData};
 
 /// What was compared, and where the libraries do not agree.
@@ -24,7 +24,7 @@ pub struct Comparison {
 /// When one of them can't read it.
 pub fn compare_libraries(source: &Source, limits: &Limits) -> Result<Comparison, String> {
     let failed = |error: Hdf5Error| error.to_string();
-    let mine = mapped::open(source, limits).map_err(failed)?;
+    let mine = mapped::open(Image::whole(source), limits).map_err(failed)?;
     let theirs = library::open(source.path()).map_err(failed)?;
     let mut comparison = Comparison::default();
     comparison.group("", &*mine, &*theirs).map_err(failed)?;

@@ -1,8 +1,8 @@
 //! HDF5 in pure Rust over the mapped file.
 
 use super::lzf;
-use super::{Attribute, AttributeValue, Dataset, Hdf5Error, Members, Node};
-use caribou_ir::{DType, Endian, Limits, ReadAt, Source, TensorData, TensorError};
+use super::{Attribute, AttributeValue, Dataset, Hdf5Error, Image, Members, Node};
+use caribou_ir::{DType, Endian, Limits, ReadAt, TensorData, TensorError};
 use hdf5_reader::error::Error;
 use hdf5_reader::filters::FilterRegistry;
 use hdf5_reader::messages::HdfMessage;
@@ -17,15 +17,6 @@ impl From<Error> for Hdf5Error {
     }
 }
 
-/// The mapped bytes, as the library wants to own them.
-struct Mapped(Source);
-
-impl AsRef<[u8]> for Mapped {
-    fn as_ref(&self) -> &[u8] {
-        self.0.bytes()
-    }
-}
-
 /// A chunk of a dataset may be as large as the dataset; larger ones than this are no model's.
 const MAX_CHUNK: usize = 2 << 30;
 /// The number by which h5py's LZF filter is registered.
@@ -34,7 +25,7 @@ const LZF: u16 = 32000;
 /// What all groups of a file share.
 struct File {
     file: Hdf5File,
-    source: Source,
+    image: Image,
     limits: Limits,
 }
 
@@ -44,7 +35,7 @@ struct MappedGroup {
 }
 
 /// The root of a file.
-pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Box<dyn Node>, Hdf5Error> {
+pub(crate) fn open(image: Image, limits: &Limits) -> Result<Box<dyn Node>, Hdf5Error> {
     let mut filters = FilterRegistry::new();
     filters.register(
         LZF,
@@ -61,12 +52,12 @@ pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Box<dyn Node>, Hd
         .with_max_chunk_bytes(MAX_CHUNK)
         .with_max_read_bytes(usize::try_from(limits.inflated_bytes).unwrap_or(usize::MAX))
         .with_max_object_header_bytes(limits.text_bytes);
-    let file = Hdf5File::from_owner(Mapped(source.clone()), options)?;
+    let file = Hdf5File::from_owner(image.clone(), options)?;
     let group = file.root_group()?;
     Ok(Box::new(MappedGroup {
         file: Arc::new(File {
             file,
-            source: source.clone(),
+            image,
             limits: limits.clone(),
         }),
         group,
@@ -151,11 +142,9 @@ impl Node for MappedGroup {
         let shape = dataset.shape().iter().map(|&size| size as usize).collect();
         let element = element(&dataset);
         let data = match storage {
-            Some(range) => TensorData::mapped(self.file.source.map().clone(), range).map_err(|source| {
-                Hdf5Error::Tensor {
-                    name: name.to_owned(),
-                    source,
-                }
+            Some(range) => self.file.image.part(range).map_err(|source| Hdf5Error::Tensor {
+                name: name.to_owned(),
+                source,
             })?,
             None => TensorData::Deferred(Arc::new(Decoded { dataset, bytes })),
         };
@@ -192,7 +181,7 @@ impl File {
                 DataLayout::Contiguous { address, size } if *size as usize == bytes => {
                     let start = usize::try_from(*address).ok()?.checked_add(base?)?;
                     let end = start.checked_add(bytes)?;
-                    (end <= self.source.bytes().len()).then_some(start..end)
+                    (end <= self.image.as_ref().len()).then_some(start..end)
                 }
                 _ => None,
             },

@@ -33,10 +33,11 @@ pub(super) fn relu(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.apply(function, &[x])?])
 }
 
-/// `x > 0 ? x : alpha * x`.
+/// `x > 0 ? x : alpha * x`; Keras 3 calls the slope `negative_slope`.
 pub(super) fn leaky_relu(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
     let alpha = config!(call, number_or("alpha", 0.3));
+    let alpha = config!(call, number_or("negative_slope", alpha));
     Ok(vec![call.apply(Activation::LeakyRelu { alpha }, &[x])?])
 }
 

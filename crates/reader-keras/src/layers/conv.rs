@@ -1,6 +1,7 @@
 //! Convolutions. Keras stores kernels as `[K…, in / groups, out]`, the graph as `[out, in / groups, K…]`.
 
 use super::{CONFIG, Call, OPTION, Outputs, config};
+use crate::version::Generation;
 use caribou_ir::op::{Conv, ConvTranspose, Padding};
 use caribou_ir::{Finding, Tensor, TensorError, ValueId};
 
@@ -112,7 +113,12 @@ fn depthwise_op(
     let mut shape = config!(call, sizes("kernel_size", axes));
     let extents = shape.clone();
     shape.extend([channels, multiplier]);
-    let kernel = call.weight("depthwise_kernel", &shape)?;
+    // Keras 3 calls that of a DepthwiseConv by the common name.
+    let name = match call.weights.shape(&call.scopes, "depthwise_kernel") {
+        None if call.generation == Generation::Three => "kernel",
+        _ => "depthwise_kernel",
+    };
+    let kernel = call.weight(name, &shape)?;
     let rows: Vec<usize> = [channels * multiplier, 1].into_iter().chain(extents).collect();
     let weight = kernel
         .permute(&channels_ahead(axes, axes, axes + 1))

@@ -20,6 +20,7 @@ mod spatial;
 mod wrapper;
 
 use crate::config::{Attributes, ConfigError, Layer, Operands};
+use crate::version::Generation;
 use crate::weights::Weights;
 use caribou_ir::op::{Op, Transpose};
 use caribou_ir::{Code, Finding, Findings, Graph, Origin, Shape, ShapeError, Tensor, ValueId};
@@ -64,6 +65,16 @@ pub(crate) struct Row {
     pub(crate) support: Support,
     pub(crate) mask: MaskRule,
     weights: bool,
+    /// Whether its function looks at the arguments of the call itself; all others are called with their inputs alone.
+    pub(crate) arguments: bool,
+}
+
+impl Row {
+    /// The same row for a class whose function looks at [`Call::operands`].
+    const fn with_arguments(mut self) -> Self {
+        self.arguments = true;
+        self
+    }
 }
 
 const fn row(class: &'static str, read: fn(&mut Call<'_>) -> Outputs, mask: MaskRule) -> Row {
@@ -72,6 +83,7 @@ const fn row(class: &'static str, read: fn(&mut Call<'_>) -> Outputs, mask: Mask
         support: Support::Read(read),
         mask,
         weights: false,
+        arguments: false,
     }
 }
 
@@ -81,6 +93,7 @@ const fn weighted(class: &'static str, read: fn(&mut Call<'_>) -> Outputs, mask:
         support: Support::Read(read),
         mask,
         weights: true,
+        arguments: false,
     }
 }
 
@@ -90,6 +103,7 @@ const fn refused(class: &'static str, why: &'static str) -> Row {
         support: Support::Refused(why),
         mask: MaskRule::Reads,
         weights: false,
+        arguments: false,
     }
 }
 
@@ -173,9 +187,9 @@ const TABLE: &[Row] = &[
     row("Minimum", merge::minimum, Passes),
     row("Concatenate", merge::concatenate, Passes),
     row("Dot", attention::dot, Stops),
-    weighted("MultiHeadAttention", attention::multi_head, Reads),
-    weighted("Attention", attention::dot_product, Reads),
-    weighted("AdditiveAttention", attention::additive, Reads),
+    weighted("MultiHeadAttention", attention::multi_head, Reads).with_arguments(),
+    weighted("Attention", attention::dot_product, Reads).with_arguments(),
+    weighted("AdditiveAttention", attention::additive, Reads).with_arguments(),
     weighted("LSTM", recurrent::recurrent, Reads),
     weighted("SimpleRNN", recurrent::recurrent, Reads),
     weighted("GRU", recurrent::recurrent, Reads),
@@ -201,8 +215,8 @@ const TABLE: &[Row] = &[
     refused("IntegerLookup", ENCODING),
     refused("StringLookup", ENCODING),
     refused("TextVectorization", ENCODING),
-    row("TFOpLambda", operator::operator, Stops),
-    row("SlicingOpLambda", operator::operator, Stops),
+    row("TFOpLambda", operator::operator, Stops).with_arguments(),
+    row("SlicingOpLambda", operator::operator, Stops).with_arguments(),
     refused(
         "TensorFlowOpLayer",
         "operators of TensorFlow that Keras 2.3 and 2.4 saved as nodes of its graph are not read; load the model in Keras 2.5 to 2.15, rebuild it and save it again",
@@ -229,7 +243,9 @@ pub(crate) struct Call<'a> {
     pub(crate) findings: &'a mut Findings,
     pub(crate) layer: &'a Layer,
     pub(crate) config: &'a Attributes,
-    /// The arguments of an operator.
+    /// The generation of Keras that wrote the file.
+    pub(crate) generation: Generation,
+    /// All arguments of the call; the inputs among them are those of [`Call::inputs`].
     pub(crate) operands: &'a Operands,
     pub(crate) inputs: &'a [ValueId],
     pub(crate) weights: &'a Weights,
@@ -330,7 +346,7 @@ impl Call<'_> {
             };
         }
         let rank = self.rank(value);
-        let op = crate::activation::operator(self.config.get("activation"), rank)
+        let op = crate::activation::operator(self.config.get("activation"), rank, self.generation)
             .map_err(|what| self.refuse(OPTION, format!("{what} is not supported")))?;
         match op {
             Some(op) => self.apply(op, &[value]),

@@ -2,6 +2,7 @@
 
 use super::{CONFIG, Call, OPTION, Outputs};
 use crate::config::{Attributes, ConfigError};
+use crate::version::Generation;
 use caribou_ir::op::{
     Activation, Cell, Direction, Gru, Lstm, Recurrent, Reverse, SimpleRnn, Slice, SliceAxis,
 };
@@ -46,7 +47,7 @@ pub(super) fn cell(
         } else {
             default
         };
-        crate::activation::pointwise(config.get(key), default)
+        crate::activation::pointwise(config.get(key), default, call.generation)
             .map_err(|what| call.refuse(OPTION, format!("{what} is not supported")))
     };
     let gates = match class {
@@ -78,7 +79,7 @@ pub(super) fn cell(
             gate: function(call, "recurrent_activation", Activation::Sigmoid)?,
         }),
         "GRU" => {
-            let reset_after = flag(call, "reset_after", false)?;
+            let reset_after = flag(call, "reset_after", call.generation == Generation::Three)?;
             let (bias, recurrent_bias) = match (use_bias, reset_after) {
                 (false, _) => (None, None),
                 (true, false) => (Some(weight(call, "bias", &[3 * units])?), None),

@@ -2,34 +2,21 @@
 
 use super::recurrent::{self, Options};
 use super::{CONFIG, Call, OPTION, Outputs, Support, config};
-use crate::config::{Attributes, Layer};
+use crate::config::{Layer, parse_layer};
+use crate::version::Generation;
 use caribou_ir::op::{
     Cell, Concat, Direction, Elementwise, ElementwiseKind, Merge, Recurrent, Reshape, Size,
 };
 use caribou_ir::{Finding, ValueId};
-use serde_json::Value;
 
 /// The layer that a key of the wrapper's configuration holds.
 fn inner(call: &Call<'_>, key: &str) -> Result<Option<Layer>, Box<Finding>> {
     let Some(value) = call.config.get(key) else {
         return Ok(None);
     };
-    let class = value.get("class_name").and_then(Value::as_str);
-    let config = value.get("config").and_then(Value::as_object);
-    let (Some(class), Some(config)) = (class, config) else {
-        return Err(call.refuse(CONFIG, format!("{key}: expected a layer")));
-    };
-    let name = config
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or(class)
-        .to_owned();
-    Ok(Some(Layer {
-        class: class.to_owned(),
-        name,
-        config: Attributes(config.clone()),
-        calls: Vec::new(),
-    }))
+    parse_layer(value)
+        .map(Some)
+        .map_err(|error| call.refuse(CONFIG, format!("{key}: {error}")))
 }
 
 /// How Keras merges two directions.
@@ -62,16 +49,23 @@ pub(super) fn bidirectional(call: &mut Call<'_>) -> Outputs {
     let merge = merge(call)?;
     let layer = inner(call, "layer")?.ok_or_else(|| call.refuse(CONFIG, "layer is missing"))?;
     let other = inner(call, "backward_layer")?.unwrap_or_else(|| layer.clone());
-    let forward_scope = format!("forward_{}", layer.name);
+    // Keras 3 writes the layers with the names that they have in the wrapper.
+    let renamed = call.generation == Generation::Two;
+    let forward_scope = if renamed {
+        format!("forward_{}", layer.name)
+    } else {
+        layer.name.clone()
+    };
     let named = format!("backward_{}", other.name);
     let custom = call.config.get("backward_layer").is_some();
-    // A backward layer of its own keeps its name, with or without the prefix, depending on the version.
-    let own = custom
-        && call
-            .weights
-            .find(&[&other.name], "kernel", &[usize::MAX])
-            .is_err_and(|error| matches!(error, crate::weights::WeightError::Shape { .. }))
-        && call.weights.shape(&[&named], "kernel").is_none();
+    // In Keras 2, a backward layer of its own keeps its name, with or without the prefix, depending on the version.
+    let own = !renamed
+        || custom
+            && call
+                .weights
+                .find(&[&other.name], "kernel", &[usize::MAX])
+                .is_err_and(|error| matches!(error, crate::weights::WeightError::Shape { .. }))
+            && call.weights.shape(&[&named], "kernel").is_none();
     let backward_scope = if own { other.name.clone() } else { named };
     let (forward, Options { sequences, backwards }) =
         recurrent::cell(call, &layer.class, &layer.config, Some(&forward_scope), features)?;
@@ -210,6 +204,7 @@ fn inside(call: &mut Call<'_>, layer: &Layer, read: fn(&mut Call<'_>) -> Outputs
         findings: call.findings,
         layer,
         config: &layer.config,
+        generation: call.generation,
         operands: call.operands,
         inputs: &[x],
         weights: call.weights,

@@ -16,6 +16,14 @@ const LOST: Code = Code("K0301");
 /// The state of the optimizer can't be read.
 const STATE: Code = Code("K0302");
 
+/// The training configuration of a `.keras` archive: the `compile_config` of its `config.json`; `None` for a model that
+/// was not compiled.
+pub(crate) fn of_archive(config: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(config).ok()?;
+    let compiled = config.get("compile_config")?.as_object()?;
+    (!compiled.is_empty()).then(|| Value::Object(compiled.clone()).to_string())
+}
+
 /// Parses the text of `training_config` or `compile_config`. What is not known becomes a warning, never an error: the
 /// outputs of the model do not depend on it.
 pub(crate) fn parse(text: &str, graph: &Graph, findings: &mut Findings) -> Option<Training> {

@@ -1,8 +1,8 @@
 //! The weights of Keras 1: listed in a fixed order for each class, an LSTM's gate by gate, a channels-first convolution's
 //! kernel in Theano's axis order. The rules are those of `preprocess_weights_for_loading` in Keras 2.
 
-use super::Entry;
-use crate::config::{Layer, parse_nested};
+use super::named::Entry;
+use crate::config::{Layer, parse_layer, parse_nested};
 use crate::hdf5::Hdf5Error;
 use caribou_ir::{Tensor, TensorError};
 
@@ -143,16 +143,7 @@ fn place(
 
 /// The layer that a wrapper holds.
 fn wrapped(layer: &Layer) -> Option<Layer> {
-    let value = layer.config.get("layer")?;
-    let class = value.get("class_name")?.as_str()?;
-    let config = value.get("config")?.as_object()?;
-    let name = config.get("name")?.as_str()?;
-    Some(Layer {
-        class: class.to_owned(),
-        name: name.to_owned(),
-        config: crate::config::Attributes(config.clone()),
-        calls: Vec::new(),
-    })
+    parse_layer(layer.config.get("layer")?).ok()
 }
 
 /// The arrays of an LSTM or GRU that are stored gate by gate, side by side.

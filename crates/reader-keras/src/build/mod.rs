@@ -1,0 +1,313 @@
+//! From the architecture to the graph: every call of every layer in an order in which its inputs exist.
+
+mod functional;
+mod ports;
+
+use crate::config::{ConfigError, Layer, Model, NodeCall, parse_nested};
+use crate::layers::{self, Call, MaskRule};
+use crate::version::Generation;
+use crate::weights::{WeightStore, Weights};
+use caribou_ir::{Code, Finding, Findings, Graph, Limits, Origin, ValueId};
+use std::collections::HashSet;
+
+/// A layer class that is not known.
+const UNKNOWN_LAYER: Code = Code("K0101");
+/// A connection that leads nowhere.
+const CONNECTION: Code = Code("K0102");
+/// A layer that reads a mask.
+const MASKED: Code = Code("K0103");
+/// A model nested too deep, or within itself.
+const NESTING: Code = Code("K0104");
+/// A call with arguments besides its inputs.
+const ARGUMENTS: Code = Code("K0105");
+/// The shape of the input is not in the file.
+const INPUT_SHAPE: Code = Code("K0106");
+/// A layer that is used several times.
+const SHARED: Code = Code("K0107");
+
+/// What a call of a layer gives: values, or nothing when the layer or one before it could not be read.
+type Values = Option<Vec<ValueId>>;
+
+pub(crate) struct Builder<'f> {
+    pub(crate) graph: Graph,
+    pub(crate) findings: Findings,
+    /// Values that carry a Keras mask.
+    masked: HashSet<ValueId>,
+    /// The weights of all layers so far.
+    weights: Vec<Weights>,
+    store: &'f WeightStore<'f>,
+    generation: Generation,
+    limits: &'f Limits,
+    /// Whether the model's convolutions read channels-first arrays.
+    channels_first: bool,
+}
+
+/// The names and weights that the layers of a (nested) model are looked up by.
+struct Scope<'w> {
+    /// The weights of the outermost layer, when this is a nested model.
+    weights: Option<&'w Weights>,
+    /// The names of the models around, outermost first.
+    names: Vec<String>,
+}
+
+/// What [`build`] gives.
+pub(crate) struct Built {
+    pub(crate) graph: Graph,
+    pub(crate) findings: Findings,
+    /// The weights that the layers took theirs from.
+    pub(crate) weights: Vec<Weights>,
+}
+
+/// Builds the graph of `model`, with the weights in `store`.
+///
+/// # Errors
+/// Everything that could not be read, each with its layer.
+pub(crate) fn build(
+    model: &Model,
+    store: &WeightStore<'_>,
+    generation: Generation,
+    limits: &Limits,
+) -> Result<Built, Findings> {
+    let mut builder = Builder {
+        graph: Graph::new(),
+        findings: Findings::new(),
+        masked: HashSet::new(),
+        weights: Vec::new(),
+        store,
+        generation,
+        limits,
+        channels_first: uses_channels_first(model, 0),
+    };
+    let outputs = builder.model(
+        model,
+        None,
+        &Scope {
+            weights: None,
+            names: Vec::new(),
+        },
+    );
+    if let Some(outputs) = outputs {
+        builder.outputs(model, &outputs);
+    }
+    if builder.findings.has_errors() {
+        Err(builder.findings)
+    } else {
+        Ok(Built {
+            graph: builder.graph,
+            findings: builder.findings,
+            weights: builder.weights,
+        })
+    }
+}
+
+fn uses_channels_first(model: &Model, depth: usize) -> bool {
+    model.layers.iter().any(|layer| {
+        let nested = || parse_nested(layer).and_then(Result::ok);
+        layer.config.text_or("data_format", "") == Ok("channels_first")
+            || (depth < 20 && nested().is_some_and(|model| uses_channels_first(&model, depth + 1)))
+    })
+}
+
+impl Builder<'_> {
+    /// The values of the model's outputs. `inputs` are those it is called with; the outermost model has its own.
+    fn model(&mut self, model: &Model, inputs: Option<&[ValueId]>, scope: &Scope<'_>) -> Values {
+        if scope.names.len() > self.limits.nesting {
+            let message = format!("models are nested deeper than {}", self.limits.nesting);
+            self.findings.push(Finding::error(
+                NESTING,
+                &Origin::new(model.name.as_str(), "Model"),
+                message,
+            ));
+            return None;
+        }
+        if model.ports.is_some() {
+            self.functional(model, inputs, scope)
+        } else {
+            self.sequential(model, inputs, scope)
+        }
+    }
+
+    fn sequential(&mut self, model: &Model, inputs: Option<&[ValueId]>, scope: &Scope<'_>) -> Values {
+        let mut current: Values = inputs.map(<[ValueId]>::to_vec);
+        let mut started = inputs.is_some();
+        for layer in &model.layers {
+            if layer.class == "InputLayer" {
+                if inputs.is_none() {
+                    current = self.input(layer).map(|value| vec![value]);
+                    started = true;
+                }
+                continue;
+            }
+            if !started {
+                current = self.implied_input(model, layer).map(|value| vec![value]);
+                started = true;
+            }
+            current = self.call(layer, &NodeCall::default(), current.as_deref(), scope);
+        }
+        current
+    }
+
+    /// One call of a layer. Problems become findings, and the call then gives nothing.
+    fn call(
+        &mut self,
+        layer: &Layer,
+        call: &NodeCall,
+        inputs: Option<&[ValueId]>,
+        scope: &Scope<'_>,
+    ) -> Values {
+        if let Some(nested) = parse_nested(layer) {
+            return self.nested(layer, nested, inputs, scope);
+        }
+        if layer.operator {
+            let message = format!("the operator {} is not supported", layer.class);
+            self.findings
+                .push(Finding::error(UNKNOWN_LAYER, &origin(layer), message));
+            return None;
+        }
+        let Some(row) = layers::find(&layer.class) else {
+            self.findings.push(
+                Finding::error(
+                    UNKNOWN_LAYER,
+                    &origin(layer),
+                    format!("layer class {} is not supported", layer.class),
+                )
+                .with_help("custom code in a model is never executed; replace the layer by built-in ones"),
+            );
+            return None;
+        };
+        if let layers::Support::Refused(why) = row.support {
+            self.findings
+                .push(Finding::error(UNKNOWN_LAYER, &origin(layer), why));
+            return None;
+        }
+        let layers::Support::Read(read) = row.support else {
+            return None;
+        };
+        let inputs = inputs?;
+        let extra = call.extra();
+        if !extra.is_empty() && !row.arguments {
+            let message = format!(
+                "it is called with arguments that are not supported: {}",
+                extra.join(", ")
+            );
+            self.findings
+                .push(Finding::error(ARGUMENTS, &origin(layer), message));
+            return None;
+        }
+        let masked = inputs.iter().any(|input| self.masked.contains(input));
+        if masked && row.mask == MaskRule::Reads {
+            self.findings.push(
+                Finding::error(MASKED, &origin(layer), "it reads a mask (from mask_zero or Masking), which DL4J handles differently")
+                    .with_help("train without mask_zero and Masking, or with inputs that are never masked and masking off"),
+            );
+            return None;
+        }
+        let weights = match scope.weights {
+            Some(_) => None,
+            None => match self.store.of_layer(layer) {
+                Ok(weights) => Some(weights),
+                Err(error) => {
+                    self.findings
+                        .push(Finding::error(layers::WEIGHT, &origin(layer), error.to_string()));
+                    return None;
+                }
+            },
+        };
+        let empty = Weights::default();
+        let mut scopes: Vec<&str> = scope.names.iter().map(String::as_str).collect();
+        scopes.push(&layer.name);
+        let mut context = Call {
+            graph: &mut self.graph,
+            findings: &mut self.findings,
+            layer,
+            config: &layer.config,
+            generation: self.generation,
+            operands: &call.operands,
+            inputs,
+            weights: weights.as_ref().or(scope.weights).unwrap_or(&empty),
+            scopes,
+            origin: origin(layer),
+        };
+        let read = read(&mut context);
+        self.weights.extend(weights);
+        match read {
+            Ok(outputs) => {
+                if (masked && row.mask == MaskRule::Passes)
+                    || (row.mask != MaskRule::Reads && makes_mask(layer))
+                {
+                    self.masked.extend(&outputs);
+                }
+                Some(outputs)
+            }
+            Err(finding) => {
+                self.findings.push(*finding);
+                None
+            }
+        }
+    }
+
+    fn nested(
+        &mut self,
+        layer: &Layer,
+        model: Result<Model, ConfigError>,
+        inputs: Option<&[ValueId]>,
+        scope: &Scope<'_>,
+    ) -> Values {
+        let model = match model {
+            Ok(model) => model,
+            Err(error) => {
+                self.findings
+                    .push(Finding::error(CONNECTION, &origin(layer), error.to_string()));
+                return None;
+            }
+        };
+        let own = match scope.weights {
+            Some(_) => None,
+            None => match self.store.of_layer(layer) {
+                Ok(weights) => Some(weights),
+                Err(error) => {
+                    self.findings
+                        .push(Finding::error(layers::WEIGHT, &origin(layer), error.to_string()));
+                    return None;
+                }
+            },
+        };
+        let mut names = scope.names.clone();
+        names.push(layer.name.clone());
+        // Without inputs the layers can't be built, but their classes are still looked at: all findings at once.
+        let Some(inputs) = inputs else {
+            for layer in &model.layers {
+                if layer.class != "InputLayer" {
+                    self.call(
+                        layer,
+                        &NodeCall::default(),
+                        None,
+                        &Scope {
+                            weights: scope.weights.or(own.as_ref()),
+                            names: names.clone(),
+                        },
+                    );
+                }
+            }
+            return None;
+        };
+        let values = self.model(
+            &model,
+            Some(inputs),
+            &Scope {
+                weights: scope.weights.or(own.as_ref()),
+                names,
+            },
+        );
+        self.weights.extend(own);
+        values
+    }
+}
+
+fn makes_mask(layer: &Layer) -> bool {
+    layer.class == "Masking" || layer.config.flag_or("mask_zero", false) == Ok(true)
+}
+
+fn origin(layer: &Layer) -> Origin {
+    Origin::new(layer.name.as_str(), layer.class.as_str())
+}
