@@ -48,6 +48,12 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Whether one of the inputs has the shape of the output.
+    fn has_full_input(&self, node: &Node) -> bool {
+        let shape = self.graph.shape(node.outputs[0]);
+        node.inputs.iter().any(|&input| self.graph.shape(input) == shape)
+    }
+
     pub(super) fn elementwise(&mut self, node: &Node, op: &Elementwise) -> Lowered<()> {
         let origin = &node.origin;
         let rank = self.rank(node.outputs[0]);
@@ -77,6 +83,11 @@ impl Lowering<'_> {
         };
         let name = match op.kind {
             ElementwiseKind::Add => vertex(self, "", "Add", &inputs),
+            // Stock DL4J takes wrong gradients through a difference of two values that are both stretched.
+            ElementwiseKind::Subtract if !self.has_full_input(node) => {
+                let minus = negated(self, &inputs[1], "negated");
+                vertex(self, "", "Add", &[inputs[0].clone(), minus])
+            }
             ElementwiseKind::Subtract => vertex(self, "", "Subtract", &inputs),
             ElementwiseKind::Multiply => vertex(self, "", "Product", &inputs),
             ElementwiseKind::Average => vertex(self, "", "Average", &inputs),
