@@ -20,6 +20,7 @@ mod build;
 mod config;
 mod hdf5;
 mod layers;
+mod mask;
 mod precision;
 mod training;
 mod version;

@@ -35,7 +35,7 @@ pub use norm::{BatchNorm, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, 
 pub use padding::Padding;
 pub use pool::{AverageDivisor, Pool, PoolKind, Rounding};
 pub use rearrange::{BatchToSpace, DepthToSpace, SpaceToBatch, SpaceToDepth};
-pub use recurrent::{Cell, Direction, Gru, Lstm, Merge, Peephole, Recurrent, SimpleRnn};
+pub use recurrent::{Cell, Direction, Gru, Lstm, MaskedStep, Merge, Peephole, Recurrent, SimpleRnn};
 pub use reduce::{ArgMax, Reduce, ReduceKind};
 pub use reshape::{Reshape, Size, Transpose};
 pub use resize::{Coordinates, Interpolation, Resize, ResizeTarget};

@@ -1,6 +1,6 @@
 //! Recurrent layers over sequences `[N, T, F]`.
 
-use super::{Activation, Operator, check_parameter, known, one};
+use super::{Activation, Operator, check_parameter, known};
 use crate::{Dim, Infer, Shape, ShapeError, Tensor};
 
 /// Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000). With the column blocks i, f, c, o of
@@ -116,6 +116,14 @@ impl Cell {
         }
     }
 
+    /// How many states go from step to step: `h`, and for an LSTM `c`.
+    pub const fn states(&self) -> usize {
+        match self {
+            Self::Lstm(_) => 2,
+            Self::Gru(_) | Self::Simple(_) => 1,
+        }
+    }
+
     /// `H`, the size of the state.
     pub fn units(&self) -> usize {
         let recurrent = match self {
@@ -181,14 +189,62 @@ pub enum Direction {
     },
 }
 
+/// What a step gives whose mask is zero. Its states are those of the step before in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskedStep {
+    /// The output of the step before; zeros where there is none.
+    Repeat,
+    /// Zeros.
+    Zero,
+}
+
 /// A [`Cell`] run over the steps of `[N, T, F]`: `[N, T, H]`, or `[N, T, 2 H]` when two directions are put side by
-/// side. The last state alone is a [`super::Slice`] of the output.
+/// side. The last output alone is a [`super::Slice`] of it.
+///
+/// The inputs are the sequence, then the mask `[N, T]` of zeros and ones when there is one, then the first states,
+/// `h` and for an LSTM `c`, each `[N, H]`, when they are not zero. The outputs are the sequence, then the states
+/// after the last step taken, when they are asked for. In both directions at once there is only the sequence.
 #[derive(Debug, Clone)]
 pub struct Recurrent {
     /// The cell of the forward direction (of the only one, where there is one).
     pub cell: Cell,
     /// The order of the steps.
     pub direction: Direction,
+    /// Whether there is a mask, and what a masked step gives.
+    pub mask: Option<MaskedStep>,
+    /// Whether the first states are inputs.
+    pub initial: bool,
+    /// Whether the last states are outputs.
+    pub states: bool,
+}
+
+impl Recurrent {
+    /// The cell over a whole sequence, from states of zero.
+    pub fn new(cell: Cell, direction: Direction) -> Self {
+        Self {
+            cell,
+            direction,
+            mask: None,
+            initial: false,
+            states: false,
+        }
+    }
+
+    /// Whether the sequence is its only input and output.
+    pub fn is_plain(&self) -> bool {
+        self.mask.is_none() && !self.initial && !self.states
+    }
+
+    /// The inputs by their meaning: the sequence, the mask, the first states.
+    pub fn inputs<'v, T>(&self, inputs: &'v [T]) -> Option<(&'v T, Option<&'v T>, &'v [T])> {
+        let (x, rest) = inputs.split_first()?;
+        let (mask, rest) = match self.mask {
+            Some(_) => rest.split_first().map(|(mask, rest)| (Some(mask), rest))?,
+            None => (None, rest),
+        };
+        let expected = if self.initial { self.cell.states() } else { 0 };
+        (rest.len() == expected).then_some((x, mask, rest))
+    }
 }
 
 impl Operator for Recurrent {
@@ -201,7 +257,12 @@ impl Operator for Recurrent {
     }
 
     fn infer(&self, inputs: &[&Shape], _infer: &mut Infer) -> Result<Vec<Shape>, ShapeError> {
-        let input = one(inputs)?;
+        let (input, mask, initial) = self.inputs(inputs).ok_or_else(|| {
+            ShapeError::new(format!(
+                "{} inputs do not fit a recurrent layer, its mask and its states",
+                inputs.len()
+            ))
+        })?;
         let [batch, time, _] = input.dims()[..] else {
             return Err(ShapeError::new(format!("expected [N, T, F], found {input}")));
         };
@@ -218,8 +279,30 @@ impl Operator for Recurrent {
                 }
                 _ => {}
             }
+            if !self.is_plain() {
+                return Err(ShapeError::new("masks and states belong to one direction"));
+            }
         }
-        Ok(vec![Shape::new([batch, time, Dim::Fixed(units)])])
+        let state = Shape::new([batch, Dim::Fixed(units)]);
+        let fits = |found: &Shape, expected: &[Dim]| {
+            let same = |(a, b): (&Dim, &Dim)| a.fixed().zip(b.fixed()).is_none_or(|(a, b)| a == b);
+            found.rank() == expected.len() && found.dims().iter().zip(expected).all(same)
+        };
+        if let Some(mask) = mask.filter(|mask| !fits(mask, &[batch, time])) {
+            return Err(ShapeError::new(format!(
+                "a mask of shape {mask} does not fit {input}"
+            )));
+        }
+        if let Some(found) = initial.iter().find(|found| !fits(found, state.dims())) {
+            return Err(ShapeError::new(format!(
+                "expected a state of shape {state}, found {found}"
+            )));
+        }
+        let mut outputs = vec![Shape::new([batch, time, Dim::Fixed(units)])];
+        if self.states {
+            outputs.extend(std::iter::repeat_n(state, self.cell.states()));
+        }
+        Ok(outputs)
     }
 
     fn parameters(&self) -> Vec<(&'static str, &Tensor)> {

@@ -48,15 +48,9 @@ impl Builder {
                     "AVERAGE" => Merge::Average,
                     other => return Err(refuse(UNKNOWN, origin, format!("the mode {other} is not known"))),
                 };
-                Recurrent {
-                    cell,
-                    direction: Direction::Bidirectional { backward, merge },
-                }
+                Recurrent::new(cell, Direction::Bidirectional { backward, merge })
             }
-            layer => Recurrent {
-                cell: self.cell(layer, origin)?,
-                direction: Direction::Forward,
-            },
+            layer => Recurrent::new(self.cell(layer, origin)?, Direction::Forward),
         };
         let y = self.apply(op, &[x], origin)?;
         self.steps_as(y, format, origin)

@@ -1,14 +1,16 @@
 //! From the architecture to the graph: every call of every layer in an order in which its inputs exist.
 
 mod functional;
+mod masks;
 mod ports;
 
 use crate::config::{ConfigError, Layer, Model, NodeCall, parse_nested};
 use crate::layers::{self, Call, MaskRule};
+use crate::mask::Mask;
 use crate::version::Generation;
 use crate::weights::{WeightStore, Weights};
 use caribou_ir::{Code, Finding, Findings, Graph, Limits, Origin, ValueId};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// A layer class that is not known.
 const UNKNOWN_LAYER: Code = Code("K0101");
@@ -32,7 +34,7 @@ pub(crate) struct Builder<'f> {
     pub(crate) graph: Graph,
     pub(crate) findings: Findings,
     /// Values that carry a Keras mask.
-    masked: HashSet<ValueId>,
+    masks: HashMap<ValueId, Mask>,
     /// The weights of all layers so far.
     weights: Vec<Weights>,
     store: &'f WeightStore<'f>,
@@ -71,7 +73,7 @@ pub(crate) fn build(
     let mut builder = Builder {
         graph: Graph::new(),
         findings: Findings::new(),
-        masked: HashSet::new(),
+        masks: HashMap::new(),
         weights: Vec::new(),
         store,
         generation,
@@ -194,7 +196,7 @@ impl Builder<'_> {
                 .push(Finding::error(ARGUMENTS, &origin(layer), message));
             return None;
         }
-        let masked = inputs.iter().any(|input| self.masked.contains(input));
+        let masked = inputs.iter().any(|input| self.masks.contains_key(input));
         if masked && row.mask == MaskRule::Reads {
             self.findings.push(
                 Finding::error(MASKED, &origin(layer), "it reads a mask (from mask_zero or Masking), which DL4J handles differently")
@@ -227,18 +229,14 @@ impl Builder<'_> {
             weights: weights.as_ref().or(scope.weights).unwrap_or(&empty),
             scopes,
             origin: origin(layer),
+            masks: &self.masks,
+            masked_outputs: 0,
         };
         let read = read(&mut context);
+        let carried = context.masked_outputs;
         self.weights.extend(weights);
         match read {
-            Ok(outputs) => {
-                if (masked && row.mask == MaskRule::Passes)
-                    || (row.mask != MaskRule::Reads && makes_mask(layer))
-                {
-                    self.masked.extend(&outputs);
-                }
-                Some(outputs)
-            }
+            Ok(outputs) => Some(self.mask_outputs(layer, row.mask, inputs, outputs, carried)),
             Err(finding) => {
                 self.findings.push(*finding);
                 None
@@ -302,10 +300,6 @@ impl Builder<'_> {
         self.weights.extend(own);
         values
     }
-}
-
-fn makes_mask(layer: &Layer) -> bool {
-    layer.class == "Masking" || layer.config.flag_or("mask_zero", false) == Ok(true)
 }
 
 fn origin(layer: &Layer) -> Origin {

@@ -1,7 +1,8 @@
 //! Dense, Embedding, Masking.
 
-use super::{Call, OPTION, Outputs, config};
-use caribou_ir::op::{Dense, Embedding, Identity, Op};
+use super::{Call, MISFIT, OPTION, Outputs, config};
+use crate::mask::{Mask, Unmade};
+use caribou_ir::op::{Dense, Elementwise, ElementwiseKind, Embedding, Identity, Op, Reshape, Size};
 
 /// `activation(x W + b)` on the last axis.
 pub(super) fn dense(call: &mut Call<'_>) -> Outputs {
@@ -40,14 +41,22 @@ pub(super) fn embedding(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.apply(op, &[x])?])
 }
 
-/// Zeroes the steps that are all zero already; what else the mask means is for the layers that read it.
+/// Zeroes the steps whose features all are the mask's value. Those of zeros are zero already; what else the mask
+/// means is for the layers that read it.
 pub(super) fn masking(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
-    if config!(call, number_or("mask_value", 0.0)) != 0.0 {
-        return Err(call.refuse(
-            OPTION,
-            "a Masking layer with a mask_value other than zero changes its input",
-        ));
+    let from = config!(call, number_or("mask_value", 0.0)) as f32;
+    if from == 0.0 {
+        return Ok(vec![call.apply(Identity, &[x])?]);
     }
-    Ok(vec![call.apply(Identity, &[x])?])
+    let kept = match (Mask::Differs { value: x, from }).value(call.graph, &call.origin) {
+        Ok(kept) => kept,
+        Err(Unmade::Unknown(why)) => return Err(call.refuse(OPTION, why)),
+        Err(Unmade::Misfit(error)) => return Err(call.refuse(MISFIT, error.to_string())),
+    };
+    let mut target: Vec<Size> = (0..call.rank(kept)).map(Size::Keep).collect();
+    target.push(Size::Fixed(1));
+    let kept = call.apply(Reshape { target }, &[kept])?;
+    let kind = ElementwiseKind::Multiply;
+    Ok(vec![call.apply(Elementwise { kind }, &[x, kept])?])
 }

@@ -5,6 +5,8 @@
 
 mod activation;
 mod attention;
+mod bidirectional;
+mod cell;
 mod conv;
 mod core;
 mod local;
@@ -20,10 +22,12 @@ mod spatial;
 mod wrapper;
 
 use crate::config::{Attributes, ConfigError, Layer, Operands};
+use crate::mask::{Mask, Unmade};
 use crate::version::Generation;
 use crate::weights::Weights;
 use caribou_ir::op::{Op, Transpose};
 use caribou_ir::{Code, Finding, Findings, Graph, Origin, Shape, ShapeError, Tensor, ValueId};
+use std::collections::HashMap;
 
 /// A key of a configuration that is missing or wrong.
 const CONFIG: Code = Code("K0201");
@@ -46,8 +50,10 @@ pub(crate) enum MaskRule {
     Stops,
     /// Its output has the same, and its values do not depend on it.
     Passes,
-    /// Its values depend on it.
+    /// Its values depend on it in a way that is not known here.
     Reads,
+    /// Its function deals with it.
+    Uses,
 }
 
 /// Whether a class is read.
@@ -111,7 +117,7 @@ const fn refused(class: &'static str, why: &'static str) -> Row {
 const ENCODING: &str = "layers that encode text or categories have no counterpart in DL4J; encode the data before the \
                         network, and convert the part of the model behind this layer";
 
-use MaskRule::{Passes, Reads, Stops};
+use MaskRule::{Passes, Reads, Stops, Uses};
 
 /// All classes, by family.
 const TABLE: &[Row] = &[
@@ -150,7 +156,7 @@ const TABLE: &[Row] = &[
     row("GlobalMaxPooling1D", pool::global, Stops),
     row("GlobalMaxPooling2D", pool::global, Stops),
     row("GlobalMaxPooling3D", pool::global, Stops),
-    row("GlobalAveragePooling1D", pool::global, Reads),
+    row("GlobalAveragePooling1D", pool::global_average_1d, Uses),
     row("GlobalAveragePooling2D", pool::global, Stops),
     row("GlobalAveragePooling3D", pool::global, Stops),
     weighted("BatchNormalization", norm::batch, Passes),
@@ -190,11 +196,14 @@ const TABLE: &[Row] = &[
     weighted("MultiHeadAttention", attention::multi_head, Reads).with_arguments(),
     weighted("Attention", attention::dot_product, Reads).with_arguments(),
     weighted("AdditiveAttention", attention::additive, Reads).with_arguments(),
-    weighted("LSTM", recurrent::recurrent, Reads),
-    weighted("SimpleRNN", recurrent::recurrent, Reads),
-    weighted("GRU", recurrent::recurrent, Reads),
-    weighted("Bidirectional", wrapper::bidirectional, Reads),
-    weighted("TimeDistributed", wrapper::time_distributed, Reads),
+    weighted("LSTM", recurrent::recurrent, Uses),
+    weighted("SimpleRNN", recurrent::recurrent, Uses),
+    weighted("GRU", recurrent::recurrent, Uses),
+    weighted("CuDNNLSTM", recurrent::recurrent, Reads),
+    weighted("CuDNNGRU", recurrent::recurrent, Reads),
+    weighted("RNN", recurrent::recurrent, Uses),
+    weighted("Bidirectional", bidirectional::bidirectional, Uses),
+    weighted("TimeDistributed", wrapper::time_distributed, Uses),
     row("Rescaling", preprocessing::rescaling, Stops),
     weighted("Normalization", preprocessing::normalization, Stops),
     row("Resizing", preprocessing::resizing, Stops),
@@ -252,6 +261,10 @@ pub(crate) struct Call<'a> {
     /// The names by which the layer's weights are told from others, outermost first.
     pub(crate) scopes: Vec<&'a str>,
     pub(crate) origin: Origin,
+    /// The masks of all values that have one.
+    pub(crate) masks: &'a HashMap<ValueId, Mask>,
+    /// How many of its first outputs have the mask of its first input; set by the functions of layers that use it.
+    pub(crate) masked_outputs: usize,
 }
 
 impl Call<'_> {
@@ -285,6 +298,27 @@ impl Call<'_> {
         shape
             .size(axis)
             .ok_or_else(|| self.refuse(MISFIT, format!("axis {axis} of its input {shape} must be known")))
+    }
+
+    /// The mask `[N, T]` of the input at `position`, as zeros and ones.
+    fn mask(&mut self, position: usize) -> Result<Option<ValueId>, Box<Finding>> {
+        let Some(mask) = self.inputs.get(position).and_then(|input| self.masks.get(input)) else {
+            return Ok(None);
+        };
+        match mask.value(self.graph, &self.origin) {
+            Ok(value) => Ok(Some(value)),
+            Err(Unmade::Unknown(why)) => {
+                Err(self.refuse(OPTION, format!("it reads a mask that is not supported: {why}")))
+            }
+            Err(Unmade::Misfit(error)) => Err(self.refuse(MISFIT, error.to_string())),
+        }
+    }
+
+    /// Adds an operator.
+    fn push(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>, Box<Finding>> {
+        self.graph
+            .push(op, inputs, &self.origin)
+            .map_err(|error: ShapeError| self.refuse(MISFIT, error.to_string()))
     }
 
     /// Adds an operator that makes one value.

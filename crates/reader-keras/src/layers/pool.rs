@@ -1,7 +1,10 @@
 //! Pooling.
 
-use super::{CONFIG, Call, Outputs, config};
-use caribou_ir::op::{AverageDivisor, Padding, Pool, PoolKind, Reduce, ReduceKind, Rounding};
+use super::{CONFIG, Call, OPTION, Outputs, config};
+use caribou_ir::op::{
+    AverageDivisor, Elementwise, ElementwiseKind, Padding, Pool, PoolKind, Reduce, ReduceKind, Reshape,
+    Rounding, Size,
+};
 
 /// MaxPooling and AveragePooling of one to three axes. Averages count the cells of the input only.
 pub(super) fn pool(call: &mut Call<'_>) -> Outputs {
@@ -51,4 +54,34 @@ pub(super) fn global(call: &mut Call<'_>) -> Outputs {
         keep_dims: config!(call, flag_or("keepdims", false)),
     };
     Ok(vec![call.apply(op, &[x])?])
+}
+
+/// GlobalAveragePooling1D: with a mask, the mean over the steps that count.
+pub(super) fn global_average_1d(call: &mut Call<'_>) -> Outputs {
+    let Some(mask) = call.mask(0)? else {
+        return global(call);
+    };
+    if config!(call, flag_or("keepdims", false)) {
+        return Err(call.refuse(OPTION, "keepdims together with a mask is not supported"));
+    }
+    let x = call.input()?;
+    let (steps, target) = if call.channels_first()? {
+        (2, vec![Size::Keep(0), Size::Fixed(1), Size::Keep(1)])
+    } else {
+        (1, vec![Size::Keep(0), Size::Keep(1), Size::Fixed(1)])
+    };
+    let mask = call.apply(Reshape { target }, &[mask])?;
+    let sum = |call: &mut Call<'_>, x| {
+        let reduce = Reduce {
+            kind: ReduceKind::Sum,
+            axes: vec![steps],
+            keep_dims: false,
+        };
+        call.apply(reduce, &[x])
+    };
+    let kind = ElementwiseKind::Multiply;
+    let counted = call.apply(Elementwise { kind }, &[x, mask])?;
+    let (total, count) = (sum(call, counted)?, sum(call, mask)?);
+    let kind = ElementwiseKind::Divide;
+    Ok(vec![call.apply(Elementwise { kind }, &[total, count])?])
 }

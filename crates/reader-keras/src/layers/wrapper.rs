@@ -1,97 +1,19 @@
 //! Layers around layers.
 
-use super::recurrent::{self, Options};
-use super::{CONFIG, Call, OPTION, Outputs, Support, config};
-use crate::config::{Layer, parse_layer};
-use crate::version::Generation;
-use caribou_ir::op::{
-    Cell, Concat, Direction, Elementwise, ElementwiseKind, Merge, Recurrent, Reshape, Size,
-};
+use super::{CONFIG, Call, MaskRule, OPTION, Outputs, Support};
+use crate::config::{Attributes, Layer, parse_layer};
+use caribou_ir::op::{Reshape, Size};
 use caribou_ir::{Finding, ValueId};
+use serde_json::Value;
 
-/// The layer that a key of the wrapper's configuration holds.
-fn inner(call: &Call<'_>, key: &str) -> Result<Option<Layer>, Box<Finding>> {
-    let Some(value) = call.config.get(key) else {
-        return Ok(None);
-    };
-    parse_layer(value)
-        .map(Some)
-        .map_err(|error| call.refuse(CONFIG, format!("{key}: {error}")))
+/// The layer that a key of a configuration holds.
+pub(super) fn inner(call: &Call<'_>, config: &Attributes, key: &str) -> Result<Option<Layer>, Box<Finding>> {
+    config.get(key).map(|value| layer(call, key, value)).transpose()
 }
 
-/// How Keras merges two directions.
-fn merge(call: &Call<'_>) -> Result<Merge, Box<Finding>> {
-    Ok(match config!(call, text_or("merge_mode", "")) {
-        "concat" => Merge::Concat,
-        "sum" => Merge::Add,
-        "mul" => Merge::Multiply,
-        "ave" => Merge::Average,
-        "" => {
-            return Err(call.refuse(
-                OPTION,
-                "merge_mode None, which gives two outputs, is not supported",
-            ));
-        }
-        other => {
-            return Err(call.refuse(
-                CONFIG,
-                format!("merge_mode: expected concat, sum, mul or ave, found {other}"),
-            ));
-        }
-    })
-}
-
-/// A recurrent layer in both directions. With the last states alone, that of the backward direction belongs to the
-/// first step.
-pub(super) fn bidirectional(call: &mut Call<'_>) -> Outputs {
-    let x = call.input()?;
-    let features = call.size(x, call.rank(x) - 1)?;
-    let merge = merge(call)?;
-    let layer = inner(call, "layer")?.ok_or_else(|| call.refuse(CONFIG, "layer is missing"))?;
-    let other = inner(call, "backward_layer")?.unwrap_or_else(|| layer.clone());
-    // Keras 3 writes the layers with the names that they have in the wrapper.
-    let renamed = call.generation == Generation::Two;
-    let forward_scope = if renamed {
-        format!("forward_{}", layer.name)
-    } else {
-        layer.name.clone()
-    };
-    let named = format!("backward_{}", other.name);
-    let custom = call.config.get("backward_layer").is_some();
-    // In Keras 2, a backward layer of its own keeps its name, with or without the prefix, depending on the version.
-    let own = !renamed
-        || custom
-            && call
-                .weights
-                .find(&[&other.name], "kernel", &[usize::MAX])
-                .is_err_and(|error| matches!(error, crate::weights::WeightError::Shape { .. }))
-            && call.weights.shape(&[&named], "kernel").is_none();
-    let backward_scope = if own { other.name.clone() } else { named };
-    let (forward, Options { sequences, backwards }) =
-        recurrent::cell(call, &layer.class, &layer.config, Some(&forward_scope), features)?;
-    let (backward, _) = recurrent::cell(call, &other.class, &other.config, Some(&backward_scope), features)?;
-    if backwards {
-        return Err(call.refuse(OPTION, "a forward layer that goes backwards is not supported"));
-    }
-    if sequences {
-        let op = Recurrent {
-            cell: forward,
-            direction: Direction::Bidirectional { backward, merge },
-        };
-        return Ok(vec![call.apply(op, &[x])?]);
-    }
-    let last = |call: &mut Call<'_>, cell: Cell, backwards: bool| -> Result<ValueId, Box<Finding>> {
-        let y = recurrent::run(call, x, cell, backwards)?;
-        recurrent::finish(call, y, false, backwards)
-    };
-    let pair = [last(call, forward, false)?, last(call, backward, true)?];
-    let kind = match merge {
-        Merge::Concat => return Ok(vec![call.apply(Concat { axis: 1 }, &pair)?]),
-        Merge::Add => ElementwiseKind::Add,
-        Merge::Multiply => ElementwiseKind::Multiply,
-        Merge::Average => ElementwiseKind::Average,
-    };
-    Ok(vec![call.apply(Elementwise { kind }, &pair)?])
+/// The layer that a value found under `key` describes.
+pub(super) fn layer(call: &Call<'_>, key: &str, value: &Value) -> Result<Layer, Box<Finding>> {
+    parse_layer(value).map_err(|error| call.refuse(CONFIG, format!("{key}: {error}")))
 }
 
 /// Classes that treat every step alike by themselves.
@@ -118,7 +40,7 @@ type Read = fn(&mut Call<'_>) -> Outputs;
 
 /// The layer inside, and the function that reads it.
 fn readable(call: &Call<'_>) -> Result<(Layer, Read), Box<Finding>> {
-    let layer = inner(call, "layer")?.ok_or_else(|| call.refuse(CONFIG, "layer is missing"))?;
+    let layer = inner(call, call.config, "layer")?.ok_or_else(|| call.refuse(CONFIG, "layer is missing"))?;
     let read = match super::find(&layer.class).map(|row| row.support) {
         Some(Support::Read(read)) => read,
         Some(Support::Refused(why)) => {
@@ -138,6 +60,15 @@ fn readable(call: &Call<'_>) -> Result<(Layer, Read), Box<Finding>> {
 pub(super) fn time_distributed(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
     let (layer, read) = readable(call)?;
+    let rule = super::find(&layer.class).map(|row| row.mask);
+    if matches!(rule, Some(MaskRule::Reads | MaskRule::Uses)) && call.masks.contains_key(&x) {
+        let message = format!(
+            "a mask that {} would read at each step is not supported",
+            layer.class
+        );
+        return Err(call.refuse(OPTION, message));
+    }
+    call.masked_outputs = 1;
     if POINTWISE.contains(&layer.class.as_str()) {
         return inside(call, &layer, read, x);
     }
@@ -190,7 +121,7 @@ pub(super) fn activation_layer(call: &mut Call<'_>, x: ValueId) -> Option<Output
     let Support::Read(read) = super::find(class)?.support else {
         return None;
     };
-    let layer = match inner(call, "activation") {
+    let layer = match inner(call, call.config, "activation") {
         Ok(layer) => layer?,
         Err(finding) => return Some(Err(finding)),
     };
@@ -210,6 +141,8 @@ fn inside(call: &mut Call<'_>, layer: &Layer, read: fn(&mut Call<'_>) -> Outputs
         weights: call.weights,
         scopes: call.scopes.clone(),
         origin: call.origin.clone(),
+        masks: call.masks,
+        masked_outputs: 0,
     };
     read(&mut call)
 }

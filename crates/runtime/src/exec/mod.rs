@@ -98,8 +98,10 @@ fn first<'a>(inputs: &[&'a Array]) -> Result<&'a Array> {
 
 /// Computes one operator.
 pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
-    if let Op::Split(op) = op {
-        return select::split(op, first(inputs)?);
+    match op {
+        Op::Split(op) => return select::split(op, first(inputs)?),
+        Op::Recurrent(op) => return recurrent::recurrent(op, inputs),
+        _ => {}
     }
     let one = |result: Result<Array>| result.map(|array| vec![array]);
     one(match op {
@@ -118,7 +120,6 @@ pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
         Op::GroupNorm(op) => norm::group_norm(op, first(inputs)?),
         Op::LocalResponseNorm(op) => norm::local_response_norm(op, first(inputs)?),
         Op::L2Normalize(op) => norm::l2_normalize(op, first(inputs)?),
-        Op::Recurrent(op) => recurrent::recurrent(op, first(inputs)?),
         Op::Embedding(op) => embedding::embedding(op, first(inputs)?),
         Op::Elementwise(op) => elementwise::elementwise(op, inputs),
         Op::Unary(op) => elementwise::unary(op, first(inputs)?),
@@ -140,6 +141,6 @@ pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
         Op::Constant(op) => array(&op.value),
         Op::Identity(_) | Op::Noise(_) => Ok(first(inputs)?.clone()),
         Op::Opaque(op) => Err(ExecError::new(op.reason.clone())),
-        Op::Split(_) => Err(ExecError::new("a split has several outputs")),
+        Op::Split(_) | Op::Recurrent(_) => Err(ExecError::new("it has several outputs")),
     })
 }

@@ -4,26 +4,52 @@ use super::activation::function;
 use super::linear::product;
 use super::{Array, ExecError, Result, array};
 use caribou_ir::Tensor;
-use caribou_ir::op::{Cell, Direction, Merge, Recurrent};
-use ndarray::{Array2, Array3, Axis, Ix2, Ix3, concatenate, s};
+use caribou_ir::op::{Cell, Direction, MaskedStep, Merge, Recurrent};
+use ndarray::{Array2, Array3, ArrayView2, Axis, Ix2, Ix3, concatenate, s};
 
-pub(super) fn recurrent(op: &Recurrent, x: &Array) -> Result<Array> {
+pub(super) fn recurrent(op: &Recurrent, inputs: &[&Array]) -> Result<Vec<Array>> {
+    let Some((x, mask, initial)) = op.inputs(inputs) else {
+        return Err(ExecError::new("the inputs do not fit a recurrent layer"));
+    };
     let x = x.view().into_dimensionality::<Ix3>()?.to_owned();
-    let forward = || run(&op.cell, &x, false);
-    let y = match &op.direction {
-        Direction::Forward => forward()?,
-        Direction::Reverse => run(&op.cell, &x, true)?,
+    let mask = match (mask, op.mask) {
+        (Some(mask), Some(masked)) => Some((mask.view().into_dimensionality::<Ix2>()?, masked)),
+        _ => None,
+    };
+    let zeros = || Array2::<f32>::zeros((x.dim().0, op.cell.units()));
+    let mut start = [zeros(), zeros()];
+    for (start, state) in start.iter_mut().zip(initial) {
+        start.assign(&state.view().into_dimensionality::<Ix2>()?);
+    }
+    let forward = |reverse: bool| run(&op.cell, &x, reverse, mask.as_ref(), start.clone());
+    let (y, states) = match &op.direction {
+        Direction::Forward => forward(false)?,
+        Direction::Reverse => forward(true)?,
         Direction::Bidirectional { backward, merge } => {
-            let (a, b) = (forward()?, run(backward, &x, true)?);
-            match merge {
+            let other = {
+                let zeros = || Array2::zeros((x.dim().0, backward.units()));
+                run(backward, &x, true, None, [zeros(), zeros()])?
+            };
+            let (a, b) = (forward(false)?.0, other.0);
+            let y = match merge {
                 Merge::Concat => concatenate(Axis(2), &[a.view(), b.view()])?,
                 Merge::Add => a + b,
                 Merge::Multiply => a * b,
                 Merge::Average => (a + b) / 2.0,
-            }
+            };
+            (y, start.clone())
         }
     };
-    Ok(y.as_standard_layout().into_owned().into_dyn())
+    let mut outputs = vec![y.as_standard_layout().into_owned().into_dyn()];
+    if op.states {
+        outputs.extend(
+            states
+                .into_iter()
+                .take(op.cell.states())
+                .map(ndarray::ArrayBase::into_dyn),
+        );
+    }
+    Ok(outputs)
 }
 
 fn matrix(tensor: &Tensor) -> Result<Array2<f32>> {
@@ -37,8 +63,17 @@ fn row(tensor: &Option<Tensor>, n: usize) -> Result<Vec<f32>> {
     })
 }
 
-/// All states of a cell; output `t` belongs to input `t` in either direction.
-fn run(cell: &Cell, x: &Array3<f32>, reverse: bool) -> Result<Array3<f32>> {
+/// The mask and what a masked step gives.
+type Mask<'m> = (ArrayView2<'m, f32>, MaskedStep);
+
+/// All outputs of a cell, and its last states; output `t` belongs to input `t` in either direction.
+fn run(
+    cell: &Cell,
+    x: &Array3<f32>,
+    reverse: bool,
+    mask: Option<&Mask<'_>>,
+    start: [Array2<f32>; 2],
+) -> Result<(Array3<f32>, [Array2<f32>; 2])> {
     let (batch, steps, features) = x.dim();
     let units = cell.units();
     let columns = units * cell.gates();
@@ -52,11 +87,13 @@ fn run(cell: &Cell, x: &Array3<f32>, reverse: bool) -> Result<Array3<f32>> {
     let z = product(flat.view(), &weight) + ndarray::ArrayView1::from(&bias);
     let z = z.into_shape_with_order((batch, steps, columns))?;
     let mut outputs = Array3::zeros((batch, steps, units));
-    let mut h = Array2::<f32>::zeros((batch, units));
-    let mut c = Array2::<f64>::zeros((batch, units));
+    let [mut h, c] = start;
+    let mut c = c.mapv(f64::from);
+    let mut shown = Array2::<f32>::zeros((batch, units));
     for step in 0..steps {
         let t = if reverse { steps - 1 - step } else { step };
         let z = z.slice(s![.., t, ..]);
+        let before = (h.clone(), c.clone());
         h = match cell {
             Cell::Simple(cell) => {
                 let f = function(cell.activation);
@@ -107,10 +144,26 @@ fn run(cell: &Cell, x: &Array3<f32>, reverse: bool) -> Result<Array3<f32>> {
                 })
             }
         };
-        outputs.slice_mut(s![.., t, ..]).assign(&h);
+        match mask {
+            None => shown.assign(&h),
+            Some((mask, masked)) => {
+                for n in 0..batch {
+                    if mask[[n, t]] != 0.0 {
+                        shown.row_mut(n).assign(&h.row(n));
+                        continue;
+                    }
+                    h.row_mut(n).assign(&before.0.row(n));
+                    c.row_mut(n).assign(&before.1.row(n));
+                    if *masked == MaskedStep::Zero {
+                        shown.row_mut(n).fill(0.0);
+                    }
+                }
+            }
+        }
+        outputs.slice_mut(s![.., t, ..]).assign(&shown);
     }
     if outputs.is_empty() && steps > 0 {
         return Err(ExecError::new("a recurrent layer without units"));
     }
-    Ok(outputs)
+    Ok((outputs, [h, c.mapv(|c| c as f32)]))
 }

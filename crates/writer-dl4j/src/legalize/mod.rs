@@ -7,6 +7,7 @@
 
 mod activation;
 mod attention;
+mod cell;
 mod constant;
 mod conv;
 mod elementwise;
@@ -23,7 +24,7 @@ use caribou_ir::{Findings, Graph, NodeId, Origin, Producer, Rewrite, ShapeError,
 use std::collections::{HashMap, HashSet};
 
 pub(crate) use attention::vertex_scale;
-pub(crate) use unroll::has_layer;
+pub(crate) use unroll::{has_layer, is_stock};
 
 /// Why an operator was not composed.
 enum Failure {
@@ -67,6 +68,7 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
         inexact: HashMap::new(),
     };
     let mut steps = HashMap::new();
+    let used = used(graph);
     for (_, node) in graph.nodes() {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|input| values[input]).collect();
         let mut step = Step {
@@ -79,7 +81,11 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
             options,
             origin: &node.origin,
         };
-        let outputs = match step.push(node.op.clone(), &inputs) {
+        let mut op = node.op.clone();
+        if let Op::Recurrent(op) = &mut op {
+            op.states &= node.outputs.iter().skip(1).any(|output| used[output.index()]);
+        }
+        let outputs = match step.push(op, &inputs) {
             Ok(outputs) => outputs,
             Err(Failure::Misfit(error)) => return Err(error),
             Err(Failure::Inexpressible(reason)) => {
@@ -97,6 +103,20 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
         legal.graph.output_like(port, values[&port.value]);
     }
     Ok(legal)
+}
+
+/// Whether each value is an output, or read on the way to one.
+fn used(graph: &Graph) -> Vec<bool> {
+    let mut used = vec![false; graph.value_count()];
+    for port in graph.outputs() {
+        used[port.value.index()] = true;
+    }
+    for (_, node) in graph.nodes().rev() {
+        if node.outputs.iter().any(|output| used[output.index()]) {
+            node.inputs.iter().for_each(|input| used[input.index()] = true);
+        }
+    }
+    used
 }
 
 /// The composition of an operator, by its kind.

@@ -4,19 +4,20 @@
 //! a dense layer at each step with a copy of `R`. The states of the steps are remembered, so that a step taken of the
 //! result is the state itself.
 
+use super::cell::{Steps, columns, gru, input_bias, lstm, simple};
 use super::{Composed, Failure, Step};
 use caribou_ir::op::{
-    Activation, Cell, Concat, Dense, Direction, ElementwiseKind, Gru, Lstm, Merge, Recurrent, Reshape,
-    SimpleRnn, Slice, SliceAxis,
+    Cell, Concat, Dense, Direction, ElementwiseKind, MaskedStep, Merge, Recurrent, Reshape, Size, Slice,
+    Tile, Transpose,
 };
-use caribou_ir::{Code, Finding, Tensor, TensorError, ValueId};
+use caribou_ir::{Code, Finding, ValueId};
 
 /// Copies of weights that were one in the source.
 const UNTIED: Code = Code("D0110");
 
 /// Whether stock DL4J has a layer for the cell.
 pub(crate) fn has_layer(cell: &Cell) -> bool {
-    let known = |function: Activation| crate::lower::has_class(function);
+    let known = crate::lower::has_class;
     match cell {
         Cell::Lstm(cell) => cell.peephole.is_none() && known(cell.activation) && known(cell.gate),
         Cell::Simple(cell) => known(cell.activation),
@@ -24,30 +25,57 @@ pub(crate) fn has_layer(cell: &Cell) -> bool {
     }
 }
 
-/// Takes the layer apart when DL4J has none for its cell, and it has no more steps than the user allows.
+/// Whether stock DL4J has a layer for the operator as it is.
+pub(crate) fn is_stock(op: &Recurrent) -> bool {
+    let other = match &op.direction {
+        Direction::Bidirectional { backward, .. } => has_layer(backward),
+        _ => true,
+    };
+    op.is_plain() && other && has_layer(&op.cell)
+}
+
+/// Takes the layer apart when DL4J has none for it, and it has no more steps than the user allows.
 pub(super) fn recurrent(step: &mut Step<'_>, op: &Recurrent, inputs: &[ValueId]) -> Composed {
-    let [x] = *inputs else { return Ok(None) };
-    let stock = match &op.direction {
-        Direction::Bidirectional { backward, .. } => has_layer(&op.cell) && has_layer(backward),
-        _ => has_layer(&op.cell),
+    let Some((&x, mask, initial)) = op.inputs(inputs) else {
+        return Ok(None);
     };
     let steps = step.graph.shape(x).size(1);
-    let (false, Some(steps), Some(max)) = (stock, steps, step.options.unroll_recurrent) else {
+    let (false, Some(steps), Some(max)) = (is_stock(op), steps, step.options.unroll_recurrent) else {
         return Ok(None);
     };
     if steps == 0 || steps > max {
         return Ok(None);
     }
-    let states = match &op.direction {
-        Direction::Forward => unrolled(step, &op.cell, x, steps, false)?,
-        Direction::Reverse => unrolled(step, &op.cell, x, steps, true)?,
+    let mask = match (mask, op.mask) {
+        (Some(&mask), Some(masked)) => Some(Mask::new(step, mask, op.cell.units(), masked)?),
+        _ => None,
+    };
+    let initial = match *initial {
+        [] => None,
+        [h, ref rest @ ..] => Some(State {
+            h,
+            c: rest.first().copied(),
+            shown: None,
+        }),
+    };
+    let run = |step: &mut Step<'_>, cell: &Cell, backwards: bool| {
+        let run = Run {
+            steps,
+            backwards,
+            mask: mask.as_ref(),
+            initial,
+        };
+        unrolled(step, cell, x, &run)
+    };
+    let (states, last) = match &op.direction {
+        Direction::Forward => run(step, &op.cell, false)?,
+        Direction::Reverse => run(step, &op.cell, true)?,
         Direction::Bidirectional { backward, merge } => {
-            let forward = unrolled(step, &op.cell, x, steps, false)?;
-            let backward = unrolled(step, backward, x, steps, true)?;
+            let (forward, last) = run(step, &op.cell, false)?;
+            let (backward, _) = run(step, backward, true)?;
             let pairs = forward.into_iter().zip(backward);
-            pairs
-                .map(|(a, b)| merged(step, *merge, &[a, b]))
-                .collect::<Result<_, _>>()?
+            let merged: Result<_, Failure> = pairs.map(|(a, b)| merged(step, *merge, &[a, b])).collect();
+            (merged?, last)
         }
     };
     let units = step.graph.shape(states[0]).size(1).unwrap_or(0);
@@ -59,7 +87,7 @@ pub(super) fn recurrent(step: &mut Step<'_>, op: &Recurrent, inputs: &[ValueId])
     step.steps.insert(y, states);
     step.rewrite(
         "unroll-recurrent",
-        format!("DL4J has no layer for this cell; its {steps} steps are layers of their own"),
+        format!("DL4J has no layer for this; its {steps} steps are layers of their own"),
     );
     step.findings.push(
         Finding::note(
@@ -69,7 +97,73 @@ pub(super) fn recurrent(step: &mut Step<'_>, op: &Recurrent, inputs: &[ValueId])
         )
         .with_help("the copies are no longer tied when training goes on"),
     );
-    Ok(Some(vec![y]))
+    let mut outputs = vec![y];
+    if op.states {
+        outputs.push(last.h);
+        outputs.extend(last.c);
+    }
+    Ok(Some(outputs))
+}
+
+/// What goes from step to step: the states, and what was shown last where that is not `h`.
+#[derive(Clone, Copy)]
+struct State {
+    h: ValueId,
+    c: Option<ValueId>,
+    shown: Option<ValueId>,
+}
+
+/// How a cell is run.
+struct Run<'m> {
+    steps: usize,
+    backwards: bool,
+    mask: Option<&'m Mask>,
+    initial: Option<State>,
+}
+
+/// The mask and its complement, `[N, T * H]`: each of its numbers stands once for each unit.
+struct Mask {
+    keep: ValueId,
+    hold: ValueId,
+    units: usize,
+    masked: MaskedStep,
+}
+
+impl Mask {
+    fn new(step: &mut Step<'_>, mask: ValueId, units: usize, masked: MaskedStep) -> Result<Self, Failure> {
+        let row = Reshape {
+            target: vec![Size::Keep(0), Size::Fixed(1), Size::Keep(1)],
+        };
+        let mask = step.apply(row, &[mask])?;
+        let repeats = vec![1, units, 1];
+        let mask = step.apply(Tile { repeats }, &[mask])?;
+        let permutation = vec![0, 2, 1];
+        let mask = step.apply(Transpose { permutation }, &[mask])?;
+        let keep = step.apply(Reshape::flatten(), &[mask])?;
+        let hold = step.affine(keep, -1.0, 1.0)?;
+        Ok(Self {
+            keep,
+            hold,
+            units,
+            masked,
+        })
+    }
+
+    /// `new` where step `t` counts, else `old`; zeros where there is no `old`.
+    fn choose(
+        &self,
+        step: &mut Step<'_>,
+        t: usize,
+        new: ValueId,
+        old: Option<ValueId>,
+    ) -> Result<ValueId, Failure> {
+        let keep = columns(step, self.keep, t * self.units, self.units)?;
+        let new = step.elementwise(ElementwiseKind::Multiply, &[keep, new])?;
+        let Some(old) = old else { return Ok(new) };
+        let hold = columns(step, self.hold, t * self.units, self.units)?;
+        let old = step.elementwise(ElementwiseKind::Multiply, &[hold, old])?;
+        step.elementwise(ElementwiseKind::Add, &[new, old])
+    }
 }
 
 fn merged(step: &mut Step<'_>, merge: Merge, pair: &[ValueId]) -> Result<ValueId, Failure> {
@@ -93,39 +187,13 @@ pub(super) fn slice(step: &mut Step<'_>, op: &Slice, inputs: &[ValueId]) -> Comp
     Ok(states.get(index).map(|&state| vec![state]))
 }
 
-/// The columns of one gate of every step: `[N, T * G * H]`, cut into `[N, H]`.
-struct Steps {
-    flat: ValueId,
-    units: usize,
-    gates: usize,
-}
-
-impl Steps {
-    /// The gates `range` of step `t`.
-    fn gates(&self, step: &mut Step<'_>, t: usize, range: [usize; 2]) -> Result<ValueId, Failure> {
-        let start = (t * self.gates + range[0]) * self.units;
-        columns(step, self.flat, start, (range[1] - range[0]) * self.units)
-    }
-}
-
-fn columns(step: &mut Step<'_>, x: ValueId, start: usize, count: usize) -> Result<ValueId, Failure> {
-    if start == 0 && step.graph.shape(x).size(1) == Some(count) {
-        return Ok(x);
-    }
-    let cut = SliceAxis::range(1, start as i64, Some((start + count) as i64));
-    step.apply(Slice { axes: vec![cut] }, &[x])
-}
-
-/// The state of each step of `x`, in the order of the steps of `x`.
+/// What each step shows, in the order of the steps of `x`, and the last states.
 fn unrolled(
     step: &mut Step<'_>,
     cell: &Cell,
     x: ValueId,
-    steps: usize,
-    backwards: bool,
-) -> Result<Vec<ValueId>, Failure> {
-    let units = cell.units();
-    let gates = cell.gates();
+    run: &Run<'_>,
+) -> Result<(Vec<ValueId>, State), Failure> {
     let (weight, bias) = match cell {
         Cell::Lstm(cell) => (&cell.weight, cell.bias.clone()),
         Cell::Gru(cell) => (&cell.weight, input_bias(cell)?),
@@ -136,179 +204,47 @@ fn unrolled(
         bias,
     };
     let z = step.apply(dense, &[x])?;
-    let steps_of_x = Steps {
+    let x = Steps {
         flat: step.apply(Reshape::flatten(), &[z])?,
-        units,
-        gates,
+        units: cell.units(),
+        gates: cell.gates(),
     };
-    let mut states = vec![steps_of_x.flat; steps];
-    let mut before: Option<ValueId> = None;
-    let mut memory: Option<ValueId> = None;
-    for i in 0..steps {
-        let t = if backwards { steps - 1 - i } else { i };
-        let state = match cell {
-            Cell::Simple(cell) => simple(step, cell, &steps_of_x, t, before)?,
-            Cell::Gru(cell) => gru(step, cell, &steps_of_x, t, before)?,
+    let mut shown = vec![x.flat; run.steps];
+    let mut state = run.initial;
+    for i in 0..run.steps {
+        let t = if run.backwards { run.steps - 1 - i } else { i };
+        let before = state.map(|state| state.h);
+        let memory = state.and_then(|state| state.c);
+        let (mut h, mut c) = match cell {
+            Cell::Simple(cell) => (simple(step, cell, &x, t, before)?, None),
+            Cell::Gru(cell) => (gru(step, cell, &x, t, before)?, None),
             Cell::Lstm(cell) => {
-                let (state, next) = lstm(step, cell, &steps_of_x, t, before.zip(memory))?;
-                memory = Some(next);
-                state
+                let (h, c) = lstm(step, cell, &x, t, before, memory)?;
+                (h, Some(c))
             }
         };
-        states[t] = state;
-        before = Some(state);
-    }
-    Ok(states)
-}
-
-/// `W`'s bias with that part of the recurrent bias that is added to the same sum: all of it but the candidate's,
-/// which the reset gate multiplies.
-fn input_bias(cell: &Gru) -> Result<Option<Tensor>, Failure> {
-    let units = cell.recurrent.shape()[0];
-    let Some(inner) = &cell.recurrent_bias else {
-        return Ok(cell.bias.clone());
-    };
-    let mut sum = match &cell.bias {
-        Some(bias) => bias.to_vec().map_err(unread)?,
-        None => vec![0.0; 3 * units],
-    };
-    let inner = inner.to_vec().map_err(unread)?;
-    let gates = if cell.reset_after { 2 * units } else { 3 * units };
-    for (sum, inner) in sum.iter_mut().zip(&inner).take(gates) {
-        *sum += inner;
-    }
-    Ok(Some(Tensor::vector(&sum)))
-}
-
-fn unread(error: TensorError) -> Failure {
-    Failure::Inexpressible(error.to_string())
-}
-
-/// The gates `range` of a tensor whose last axis holds a block of columns a gate.
-fn block(tensor: &Tensor, units: usize, range: [usize; 2]) -> Result<Tensor, Failure> {
-    tensor
-        .narrow(tensor.rank() - 1, range[0] * units, range[1] * units)
-        .map_err(unread)
-}
-
-/// `z + h R` for a range of gates; `z` alone while there is no state.
-fn with_state(
-    step: &mut Step<'_>,
-    z: ValueId,
-    before: Option<ValueId>,
-    recurrent: Tensor,
-) -> Result<ValueId, Failure> {
-    let Some(h) = before else { return Ok(z) };
-    let dense = Dense {
-        weight: recurrent,
-        bias: None,
-    };
-    let inner = step.apply(dense, &[h])?;
-    step.elementwise(ElementwiseKind::Add, &[z, inner])
-}
-
-fn simple(
-    step: &mut Step<'_>,
-    cell: &SimpleRnn,
-    x: &Steps,
-    t: usize,
-    before: Option<ValueId>,
-) -> Result<ValueId, Failure> {
-    let z = x.gates(step, t, [0, 1])?;
-    let z = with_state(step, z, before, cell.recurrent.clone())?;
-    step.activate(cell.activation, z)
-}
-
-/// Keras' and ONNX' equations; see [`Lstm`].
-fn lstm(
-    step: &mut Step<'_>,
-    cell: &Lstm,
-    x: &Steps,
-    t: usize,
-    before: Option<(ValueId, ValueId)>,
-) -> Result<(ValueId, ValueId), Failure> {
-    let units = x.units;
-    if cell.peephole.is_some() {
-        return Err(Failure::Inexpressible(
-            "an LSTM with peepholes can't be unrolled".into(),
-        ));
-    }
-    let z = x.gates(step, t, [0, 4])?;
-    let z = with_state(step, z, before.map(|(h, _)| h), cell.recurrent.clone())?;
-    let gate = |step: &mut Step<'_>, i: usize, function: Activation| {
-        let z = columns(step, z, i * units, units)?;
-        step.activate(function, z)
-    };
-    let input = gate(step, 0, cell.gate)?;
-    let candidate = gate(step, 2, cell.activation)?;
-    let mut memory = step.elementwise(ElementwiseKind::Multiply, &[input, candidate])?;
-    if let Some((_, old)) = before {
-        let forget = gate(step, 1, cell.gate)?;
-        let kept = step.elementwise(ElementwiseKind::Multiply, &[forget, old])?;
-        memory = step.elementwise(ElementwiseKind::Add, &[kept, memory])?;
-    }
-    let output = gate(step, 3, cell.gate)?;
-    let shown = step.activate(cell.activation, memory)?;
-    let state = step.elementwise(ElementwiseKind::Multiply, &[output, shown])?;
-    Ok((state, memory))
-}
-
-/// See [`Gru`]; `z h + (1 - z) c` is computed as `c + z (h - c)`.
-fn gru(
-    step: &mut Step<'_>,
-    cell: &Gru,
-    x: &Steps,
-    t: usize,
-    before: Option<ValueId>,
-) -> Result<ValueId, Failure> {
-    let units = x.units;
-    let z = x.gates(step, t, [0, 2])?;
-    let z = with_state(step, z, before, block(&cell.recurrent, units, [0, 2])?)?;
-    let update = columns(step, z, 0, units)?;
-    let update = step.activate(cell.gate, update)?;
-    let reset = columns(step, z, units, units)?;
-    let reset = step.activate(cell.gate, reset)?;
-    let weight = block(&cell.recurrent, units, [2, 3])?;
-    let mut candidate = x.gates(step, t, [2, 3])?;
-    let inner = if cell.reset_after {
-        let bias = match &cell.recurrent_bias {
-            Some(bias) => Some(block(bias, units, [2, 3])?),
-            None => None,
-        };
-        // A state of zeros still leaves the bias to be reset.
-        let h = match (before, &bias) {
-            (None, Some(_)) => Some(step.affine(candidate, 0.0, 0.0)?),
-            (before, _) => before,
-        };
-        match h {
-            Some(h) => {
-                let inner = step.apply(Dense { weight, bias }, &[h])?;
-                Some(step.elementwise(ElementwiseKind::Multiply, &[reset, inner])?)
+        let new = h;
+        if let Some(mask) = run.mask {
+            h = mask.choose(step, t, h, before)?;
+            c = match c {
+                Some(c) => Some(mask.choose(step, t, c, memory)?),
+                None => None,
+            };
+        }
+        // A masked step shows the state before, unless zeros are wanted or no step has been taken yet.
+        shown[t] = match run.mask {
+            Some(mask) if mask.masked == MaskedStep::Zero => mask.choose(step, t, new, None)?,
+            Some(mask) if run.initial.is_some() => {
+                mask.choose(step, t, new, state.and_then(|state| state.shown))?
             }
-            None => None,
-        }
-    } else {
-        match before {
-            Some(h) => {
-                let kept = step.elementwise(ElementwiseKind::Multiply, &[reset, h])?;
-                Some(step.apply(Dense { weight, bias: None }, &[kept])?)
-            }
-            None => None,
-        }
-    };
-    if let Some(inner) = inner {
-        candidate = step.elementwise(ElementwiseKind::Add, &[candidate, inner])?;
+            _ => h,
+        };
+        state = Some(State {
+            h,
+            c,
+            shown: Some(shown[t]),
+        });
     }
-    let candidate = step.activate(cell.activation, candidate)?;
-    match before {
-        Some(h) => {
-            let difference = step.elementwise(ElementwiseKind::Subtract, &[h, candidate])?;
-            let step_back = step.elementwise(ElementwiseKind::Multiply, &[update, difference])?;
-            step.elementwise(ElementwiseKind::Add, &[candidate, step_back])
-        }
-        None => {
-            let kept = step.affine(update, -1.0, 1.0)?;
-            step.elementwise(ElementwiseKind::Multiply, &[kept, candidate])
-        }
-    }
+    let last = state.ok_or_else(|| Failure::Inexpressible("a recurrent layer without steps".into()))?;
+    Ok((shown, last))
 }

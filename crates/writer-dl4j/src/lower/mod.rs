@@ -511,7 +511,8 @@ impl<'g> Lowering<'g> {
             }
         }
         self.vertices.retain(|placed| needed.contains(&placed.name));
-        let vertices = fold_preprocessors(self.vertices, &outputs);
+        let mut vertices = fold_preprocessors(self.vertices, &outputs);
+        embeddings_last(&mut vertices, &self.inputs);
         let names: HashSet<&str> = vertices.iter().map(|placed| placed.name.as_str()).collect();
         for entry in &mut self.layers {
             entry.target.retain(|target| names.contains(target.as_str()));
@@ -564,6 +565,31 @@ fn fold_preprocessors(vertices: Vec<Placed>, outputs: &[Edge]) -> Vec<Placed> {
         folded.push(placed);
     }
     folded
+}
+
+/// Puts other readers of an input before the embeddings that read it too. An embedding has no gradient to give to its
+/// input, and stock DL4J, which goes backwards, fails to add that to a gradient which is there already.
+fn embeddings_last(vertices: &mut [Placed], inputs: &[Edge]) {
+    let embeds = |placed: &Placed| {
+        matches!(
+            &placed.kind,
+            Kind::Layer {
+                layer: Layer::EmbeddingSequenceLayer(_),
+                ..
+            }
+        )
+    };
+    let embedded: HashSet<String> = vertices
+        .iter()
+        .filter(|placed| embeds(placed))
+        .flat_map(|placed| placed.inputs.clone())
+        .collect();
+    let is_input = |name: &String| inputs.iter().any(|edge| edge.name == *name);
+    vertices.sort_by_key(|placed| {
+        embeds(placed)
+            || !placed.inputs.iter().all(is_input)
+            || !placed.inputs.iter().any(|input| embedded.contains(input))
+    });
 }
 
 /// Layers that overwrite their input at inference.

@@ -100,23 +100,27 @@ fn layer(written: &Written, base: Base) -> Layer {
 impl Lowering<'_> {
     /// Refuses cells that DL4J has no layer for, and says what can be done.
     fn check_cells(&self, node: &Node, op: &Recurrent) -> Lowered<()> {
+        if legalize::is_stock(op) {
+            return Ok(());
+        }
         let mut cells = vec![&op.cell];
         if let Direction::Bidirectional { backward, .. } = &op.direction {
             cells.push(backward);
         }
-        let Some(cell) = cells.into_iter().find(|cell| !legalize::has_layer(cell)) else {
-            return Ok(());
-        };
-        let message = match cell {
-            Cell::Gru(_) => "DL4J has no GRU".to_owned(),
-            Cell::Lstm(cell) if cell.peephole.is_some() => "an LSTM with peepholes".to_owned(),
-            Cell::Lstm(Lstm { activation, gate, .. }) => {
+        let message = match cells.into_iter().find(|cell| !legalize::has_layer(cell)) {
+            Some(Cell::Gru(_)) => "DL4J has no GRU".to_owned(),
+            Some(Cell::Lstm(cell)) if cell.peephole.is_some() => "an LSTM with peepholes".to_owned(),
+            Some(Cell::Lstm(Lstm { activation, gate, .. })) => {
                 format!("DL4J has no LSTM with the functions {activation:?} and {gate:?}")
             }
-            Cell::Simple(cell) => format!(
-                "DL4J has no recurrent layer with the function {:?}",
-                cell.activation
-            ),
+            Some(Cell::Simple(cell)) => {
+                format!("DL4J has no recurrent layer with the function {:?}", cell.activation)
+            }
+            None if op.mask.is_some() => {
+                "it reads a mask (of mask_zero or Masking) and holds its state over masked steps, which DL4J does not".to_owned()
+            }
+            None if op.initial => "it starts from states that are given, which DL4J's layers can't".to_owned(),
+            None => "its last states are used, which DL4J's layers do not give".to_owned(),
         };
         let help = match self.graph.shape(node.inputs[0]).size(1) {
             Some(steps) => format!(
