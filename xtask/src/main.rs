@@ -6,6 +6,7 @@ mod bench;
 mod case;
 mod fixtures;
 mod judge;
+mod libhdf5;
 mod real;
 mod sweep;
 mod training;

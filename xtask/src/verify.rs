@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::case::{Case, cases};
 use crate::judge::{Judge, Request};
+use crate::libhdf5;
 use crate::training;
 use crate::verdict::{self, Column, Verdict};
 use caribou_ir::{
@@ -25,6 +26,9 @@ pub(crate) struct Options {
     /// Also restore, run and train every archive on stock DL4J (needs Java and Maven).
     #[arg(long)]
     dl4j: bool,
+    /// Instead of all that, read the files with both HDF5 libraries and compare every attribute and dataset (needs CMake).
+    #[arg(long, conflicts_with_all = ["dl4j", "case", "cases"])]
+    libhdf5: bool,
     /// Only the cases whose name matches.
     #[arg(long, default_value = "*")]
     case: String,
@@ -41,6 +45,7 @@ impl Options {
     pub(crate) fn everything() -> Self {
         Self {
             dl4j: true,
+            libhdf5: false,
             case: "*".into(),
             cases: COMMITTED.map(PathBuf::from).to_vec(),
         }
@@ -57,6 +62,9 @@ pub(crate) struct Converted {
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
+    if options.libhdf5 {
+        return libhdf5::run(root);
+    }
     let mut all = Vec::new();
     for folder in &options.cases {
         all.extend(cases(&root.join(folder), &options.case)?);

@@ -15,6 +15,7 @@ const MODELS: &[(&str, &str)] = &[
     ("file_bfloat16", "model.h5"),
     ("keras1_embedding_lstm", "model.h5"),
     ("u_net", "model.h5"),
+    ("../keras3/bidirectional_lstm_concat", "model.keras"),
     ("file_parts", "architecture.json"),
 ];
 

@@ -2,6 +2,8 @@
 
 use super::{Attribute, AttributeValue, Dataset, Hdf5Error, Image, Node, library, mapped};
 use caribou_ir::{DType, Endian, Limits, Source, TensorData};
+use std::io::Write;
+use std::path::Path;
 
 /// What was compared, and where the libraries do not agree.
 #[derive(Debug, Clone, Default)]
@@ -24,10 +26,23 @@ pub struct Comparison {
 /// When one of them can't read it.
 pub fn compare_libraries(source: &Source, limits: &Limits) -> Result<Comparison, String> {
     let failed = |error: Hdf5Error| error.to_string();
-    let mine = mapped::open(Image::whole(source), limits).map_err(failed)?;
-    let theirs = library::open(source.path()).map_err(failed)?;
     let mut comparison = Comparison::default();
-    comparison.group("", &*mine, &*theirs).map_err(failed)?;
+    let mut compare = |image: Image, path: &Path| {
+        let mine = mapped::open(image, limits)?;
+        let theirs = library::open(path)?;
+        comparison.group("", &*mine, &*theirs)
+    };
+    if crate::archive::is_archive(source.bytes()) {
+        // The C library opens paths only, and an entry of an archive has none.
+        let archive = crate::archive::open(source, limits).map_err(|error| error.to_string())?;
+        let mut file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+        file.write_all(archive.weights.as_ref())
+            .and_then(|()| file.flush())
+            .map_err(|error| error.to_string())?;
+        compare(archive.weights, file.path()).map_err(failed)?;
+    } else {
+        compare(Image::whole(source), source.path()).map_err(failed)?;
+    }
     Ok(comparison)
 }
 
