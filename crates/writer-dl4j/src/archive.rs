@@ -7,9 +7,9 @@ use crate::format::{
     NO_PARAMETERS, NeuralNetConfiguration, UPDATER_STATE, Vertex,
 };
 use crate::lower::{Edge, Kind, Network, Placed};
+use crate::stream::stream;
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Origin, Port, PortReport, Report, Severity, Sink, Tensor,
-    TensorError, WriteError,
+    Code, Dim, Finding, Findings, Graph, Port, PortReport, Report, Severity, Sink, Tensor, WriteError,
 };
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,9 +18,6 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// More parameters than one Java array of bytes can hold.
 const TOO_LARGE: Code = Code("D0201");
-
-/// A parameter that is no number.
-const NOT_FINITE: Code = Code("D0202");
 
 /// The largest entry that DL4J reads, in bytes.
 const MAX_ENTRY: usize = i32::MAX as usize;
@@ -151,50 +148,6 @@ pub(crate) fn write(
     }
     zip.finish().map_err(io)?.flush()?;
     Ok(report)
-}
-
-/// The elements of tensors, each times a factor, as big-endian numbers. NaN and infinity are refused: they are counted on
-/// the way.
-fn stream<'t>(
-    tensors: impl Iterator<Item = (&'t String, &'t Tensor, f32)>,
-    sink: &mut impl Write,
-) -> Result<(), WriteError> {
-    enum Failure {
-        Tensor(TensorError),
-        Io(std::io::Error),
-    }
-    impl From<TensorError> for Failure {
-        fn from(error: TensorError) -> Self {
-            Self::Tensor(error)
-        }
-    }
-    let mut bytes = Vec::new();
-    let mut findings = Findings::new();
-    for (layer, tensor, scale) in tensors {
-        let mut wrong = 0;
-        let result = tensor.stream(|block| {
-            wrong += block.iter().filter(|value| !value.is_finite()).count();
-            bytes.clear();
-            bytes.extend(block.iter().flat_map(|value| (value * scale).to_be_bytes()));
-            sink.write_all(&bytes).map_err(Failure::Io)
-        });
-        result.map_err(|failure| match failure {
-            Failure::Tensor(source) => WriteError::Tensor {
-                layer: layer.clone(),
-                source,
-            },
-            Failure::Io(error) => WriteError::Io(error),
-        })?;
-        if wrong > 0 {
-            let message = format!("its parameters hold {wrong} numbers that are NaN or infinite");
-            let origin = Origin::new(layer.as_str(), "parameters");
-            findings.push(Finding::error(NOT_FINITE, &origin, message));
-        }
-    }
-    if findings.has_errors() {
-        return Err(WriteError::Refused(findings));
-    }
-    Ok(())
 }
 
 /// A chain of layers where the network is one, else a graph.

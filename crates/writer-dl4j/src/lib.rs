@@ -1,12 +1,14 @@
 //! Writes the caribou graph as a DeepLearning4j archive that stock `ModelSerializer` restores.
 //!
 //! [`format`](mod@format) describes the archive, for readers too; `legalize` composes operators that DL4J lacks from
-//! those it has; `lower` turns operators into layers and vertices; `archive` streams the parameters into the zip, so that no more than a block of them is in memory at a time.
+//! those it has; `lower` turns operators into layers and vertices; `archive` writes the zip, into which `stream` brings
+//! the parameters, so that no more than a few blocks of them are in memory at a time.
 
 mod archive;
 pub mod format;
 mod legalize;
 mod lower;
+mod stream;
 
 pub use lower::ArchiveLayout;
 
