@@ -1,4 +1,5 @@
-//! The conversion of a network of 138 million parameters, as a ratio to copying its file.
+//! The conversion of a network of 138 million parameters, as a ratio to copying its file, and the time that the
+//! runtime takes for one image.
 
 use crate::Failure;
 use crate::fixtures::Environment;
@@ -48,7 +49,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
             if let Some(code) = child.try_wait()? {
                 break code;
             }
-            anonymous = anonymous.max(resident(&status));
+            anonymous = anonymous.max(kibibytes(&status, "RssAnon:"));
             std::thread::sleep(Duration::from_millis(2));
         };
         converted = converted.min(start.elapsed());
@@ -56,28 +57,81 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
             return Err("the conversion failed".into());
         }
     }
+    let image = image(root, &shell, &binary)?;
     let ratio = converted.as_secs_f64() / copied.as_secs_f64();
     let bytes = std::fs::metadata(&model)?.len();
     let text = format!(
         "# Benchmarks\n\nPrinted by `cargo xtask bench --quick`, on {}.\n\n\
          | conversion of VGG16 ({:.0} MB, `--no-verify`, warm cache, best of {RUNS}) | |\n|---|---|\n\
          | `cp` of the file | {:.2} s |\n| `caribou convert` | {:.2} s |\n| ratio | {ratio:.1} |\n\
-         | peak anonymous memory | {:.0} MiB |\n",
+         | peak anonymous memory | {:.0} MiB |\n\n\
+         | ResNet-50 on one image of 224 x 224 (`caribou run` as a whole, best of {RUNS}) | |\n|---|---|\n\
+         | time | {:.2} s |\n\
+         | peak memory | {:.0} MiB |\n",
         machine(),
         bytes as f64 / 1e6,
         copied.as_secs_f64(),
         converted.as_secs_f64(),
         anonymous as f64 / 1024.0,
+        image.time.as_secs_f64(),
+        image.peak as f64 / 1024.0,
     );
     println!("{text}");
     shell.write_file(root.join("docs/benchmarks.md"), text)?;
     Ok(())
 }
 
-/// Anonymous memory of a process, in KiB.
-fn resident(status: &str) -> u64 {
+/// What a run cost.
+struct Cost {
+    time: Duration,
+    /// KiB.
+    peak: u64,
+}
+
+/// ResNet-50 read from its file and run on one image: what verifying a conversion of it costs for each example.
+fn image(root: &Path, shell: &Shell, binary: &Path) -> Result<Cost, Failure> {
+    let home = root.join("target/bench");
+    let (model, image) = (home.join("resnet50.h5"), home.join("image.npy"));
+    if !model.exists() || !image.exists() {
+        let python = Environment::Keras.python(root)?;
+        let script = root.join("xtask/fixtures/bench/resnet50.py");
+        cmd!(shell, "{python} {script} {model} {image}").run()?;
+    }
+    let mut cost = Cost {
+        time: Duration::MAX,
+        peak: 0,
+    };
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        let mut child = Command::new(binary)
+            .arg("run")
+            .arg(&model)
+            .arg("-o")
+            .arg(home.join("output.npy"))
+            .arg("--input")
+            .arg(&image)
+            .stdout(Stdio::null())
+            .spawn()?;
+        let status = format!("/proc/{}/status", child.id());
+        let code = loop {
+            if let Some(code) = child.try_wait()? {
+                break code;
+            }
+            cost.peak = cost.peak.max(kibibytes(&status, "VmHWM:"));
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        cost.time = cost.time.min(start.elapsed());
+        if !code.success() {
+            return Err("the run failed".into());
+        }
+    }
+    Ok(cost)
+}
+
+/// A size that the system keeps of a process, in KiB.
+fn kibibytes(status: &str, field: &str) -> u64 {
     let text = std::fs::read_to_string(status).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }

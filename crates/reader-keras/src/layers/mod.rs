@@ -4,6 +4,7 @@
 //! order of Keras. It adds operators to the graph and gives the layer's outputs, again in Keras' order.
 
 mod activation;
+mod application;
 mod attention;
 mod bidirectional;
 mod cell;
@@ -204,6 +205,10 @@ const TABLE: &[Row] = &[
     weighted("RNN", recurrent::recurrent, Uses),
     weighted("Bidirectional", bidirectional::bidirectional, Uses),
     weighted("TimeDistributed", wrapper::time_distributed, Uses),
+    row("CustomScaleLayer", application::custom_scale, Stops),
+    row("Custom>CustomScaleLayer", application::custom_scale, Stops),
+    weighted("LayerScale", application::layer_scale, Stops),
+    row("StochasticDepth", application::stochastic_depth, Stops),
     row("Rescaling", preprocessing::rescaling, Stops),
     weighted("Normalization", preprocessing::normalization, Stops),
     row("Resizing", preprocessing::resizing, Stops),

@@ -32,7 +32,9 @@ pub(super) fn dense(op: &Dense, x: &Array) -> Result<Array> {
     let features = weight.nrows();
     let rows = x.len() / features.max(1);
     let input = flat(x);
-    let mut y = product(ArrayView2::from_shape((rows, features), &input)?, &weight);
+    let y = product(ArrayView2::from_shape((rows, features), &input)?, &weight);
+    // Columns put side by side are in Fortran order.
+    let mut y = y.as_standard_layout().into_owned();
     if let Some(bias) = &op.bias {
         y += &array(bias)?;
     }

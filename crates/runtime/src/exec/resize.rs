@@ -28,14 +28,14 @@ pub(super) fn resize(op: &Resize, x: &Array) -> Result<Array> {
         };
         y = match op.interpolation {
             Interpolation::Nearest => {
+                // In whole numbers: a quotient rounded down by a hair would show the cell before.
                 let nearest = |o: usize| match op.coordinates {
-                    Coordinates::HalfPixel => ((o as f64 + 0.5) * ratio).floor(),
-                    Coordinates::Asymmetric => place(o).floor(),
-                    Coordinates::AlignCorners => place(o).round(),
+                    Coordinates::HalfPixel => (2 * o + 1) * from / (2 * to),
+                    Coordinates::Asymmetric => o * from / to,
+                    Coordinates::AlignCorners if to > 1 => (2 * o * (from - 1) + to - 1) / (2 * (to - 1)),
+                    Coordinates::AlignCorners => 0,
                 };
-                let places: Vec<usize> = (0..to)
-                    .map(|o| (nearest(o).max(0.0) as usize).min(from - 1))
-                    .collect();
+                let places: Vec<usize> = (0..to).map(|o| nearest(o).min(from - 1)).collect();
                 y.select(Axis(axis), &places)
             }
             Interpolation::Linear => {

@@ -5,7 +5,8 @@ use super::{Failure, Step};
 use caribou_ir::op::{Conv, Dense, Op, Padding, Reshape, Tile, Transpose};
 use caribou_ir::{Dim, Tensor, TensorError, ValueId};
 
-/// Units up to which a diagonal matrix stands in for a depthwise convolution where a length is unknown.
+/// Units up to which a diagonal matrix stands in for a depthwise convolution where a length is unknown; four times as
+/// many on rows.
 const DIAGONAL: usize = 512;
 
 /// The stored array that makes a value.
@@ -126,9 +127,11 @@ pub(super) fn affine(
         padding: Padding::none(2),
         groups: channels,
     };
-    if shape.feature_sizes().is_none() && !(rank == 4 && varying.len() == 1) {
+    // On the rows that a dense layer gives, stock DL4J's depthwise convolution of one cell throws.
+    let rows = rank == 2 && varying.len() == 1 && channels <= 4 * DIAGONAL;
+    if rows || (shape.feature_sizes().is_none() && !(rank == 4 && varying.len() == 1)) {
         // Of a sequence of unknown length only the features can vary: a dense layer at each step.
-        if varying[..] != [rank - 1] || channels > DIAGONAL {
+        if varying[..] != [rank - 1] || (channels > DIAGONAL && !rows) {
             return Err(Failure::Inexpressible(format!(
                 "an array beside a value of shape {shape}, whose sizes are unknown"
             )));
