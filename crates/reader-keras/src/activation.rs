@@ -53,13 +53,19 @@ const FUNCTIONS: &[(&str, Function)] = &[
 ];
 
 /// What Keras 3 adds, or means otherwise.
-const KERAS_3: &[(&str, Function)] = &[(
-    "hard_sigmoid",
-    Function::Pointwise(Activation::HardSigmoid {
-        slope: 1.0 / 6.0,
-        offset: 0.5,
-    }),
-)];
+const KERAS_3: &[(&str, Function)] = &[
+    (
+        "hard_sigmoid",
+        Function::Pointwise(Activation::HardSigmoid {
+            slope: 1.0 / 6.0,
+            offset: 0.5,
+        }),
+    ),
+    ("hard_silu", Function::Pointwise(Activation::HardSwish)),
+    ("hard_swish", Function::Pointwise(Activation::HardSwish)),
+    ("hard_tanh", Function::Pointwise(Activation::HardTanh)),
+    ("celu", Function::Pointwise(Activation::Celu { alpha: 1.0 })),
+];
 
 /// The name of a function as a configuration gives it: a string, or a serialised object.
 fn name(value: &Value) -> Option<&str> {

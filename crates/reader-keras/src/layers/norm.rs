@@ -1,6 +1,7 @@
 //! Normalisation.
 
 use super::{CONFIG, Call, OPTION, Outputs, WEIGHT, config};
+use crate::version::Generation;
 use caribou_ir::op::{BatchNorm, GroupNorm, L2Normalize, LayerNorm, NormEpsilon};
 use caribou_ir::{Finding, Tensor, ValueId};
 
@@ -78,19 +79,18 @@ fn ascending(
         .map_err(|error| call.refuse(WEIGHT, error.to_string()))
 }
 
-/// Layer normalisation; with `rms_scaling` only by the root of the mean square.
+/// Layer normalisation.
 pub(super) fn layer(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
     let (axes, sizes) = axes(call, x)?;
     let root_mean_square = config!(call, flag_or("rms_scaling", false));
-    let (scale, offset) = match root_mean_square {
-        // Keras scales by the variance and has no offset.
-        true => return Err(call.refuse(OPTION, "rms_scaling is not supported")),
-        false => (
-            learned(call, "scale", "gamma", &sizes)?,
-            learned(call, "center", "beta", &sizes)?,
-        ),
-    };
+    if root_mean_square {
+        return Err(call.refuse(OPTION, "rms_scaling is not supported"));
+    }
+    let (scale, offset) = (
+        learned(call, "scale", "gamma", &sizes)?,
+        learned(call, "center", "beta", &sizes)?,
+    );
     let mut sorted = axes;
     sorted.sort_unstable();
     let sizes: Vec<usize> = sorted
@@ -146,12 +146,16 @@ pub(super) fn group(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.permuted(y, back)?])
 }
 
-/// Division by the L2 norm. Keras 2 bounds the square of the norm, by 1e-12.
+/// Division by the L2 norm. Keras 2 bounds the square of the norm by 1e-12, Keras 3 the norm itself.
 pub(super) fn unit(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
     let (mut axes, _) = axes(call, x)?;
     axes.sort_unstable();
-    let op = L2Normalize { axes, epsilon: 1e-6 };
+    let epsilon = match call.generation {
+        Generation::Two => 1e-6,
+        Generation::Three => 1e-12,
+    };
+    let op = L2Normalize { axes, epsilon };
     Ok(vec![call.apply(op, &[x])?])
 }
 

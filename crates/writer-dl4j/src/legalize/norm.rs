@@ -360,18 +360,16 @@ pub(super) fn unit(step: &mut Step<'_>, op: &L2Normalize, inputs: &[ValueId]) ->
     }
     step.rewrite(
         "unit-norm-by-sums",
-        "stock DL4J can't train through the norm of single axes: it is put together from sums and a reciprocal root, exactly",
+        "stock DL4J can't train through the norm of single axes: it is put together from sums and a reciprocal root, exactly from norms of 1e-9 on",
     );
     let at = moved(step, x, &op.axes)?;
     let squares = square(step, at.value)?;
-    // max(s, e^2) = relu(s - e^2) + e^2.
-    let least = op.epsilon * op.epsilon;
+    // max(s, e^2) = relu(s - e^2) + e^2. The reciprocal root squares it: below 1e-18 nothing would be left.
+    let least = (op.epsilon * op.epsilon).max(1e-18);
     let mut sum = weighted_sum(step, squares, &at.axes, false, 0.0)?;
-    if least > 0.0 {
-        sum = step.affine(sum, 1.0, -least)?;
-        sum = step.apply(Activation::Relu, &[sum])?;
-        sum = step.affine(sum, 1.0, least)?;
-    }
+    sum = step.affine(sum, 1.0, -least)?;
+    sum = step.apply(Activation::Relu, &[sum])?;
+    sum = step.affine(sum, 1.0, least)?;
     let factor = power(step, sum, -0.5, 0.0)?;
     let y = step.elementwise(ElementwiseKind::Multiply, &[at.value, factor])?;
     Ok(Some(vec![returned(step, y, at.back)?]))
