@@ -9,6 +9,7 @@ mod judge;
 mod libhdf5;
 mod real;
 mod sweep;
+mod table;
 mod training;
 mod verdict;
 mod verify;
@@ -42,6 +43,8 @@ enum Task {
     },
     /// Run the judges over the cases: round trip, recorded truth and, if asked, stock DL4J.
     Verify(verify::Options),
+    /// Write what the cases show into the README's table.
+    Table(table::Options),
     /// Run the command over a large set of networks, and stock DL4J on what it wrote.
     Sweep(sweep::Options),
     /// Convert a pretrained network from a public package and compare Keras, the runtime and stock DL4J.
@@ -125,6 +128,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             framework: Framework::Sweep { case },
         } => fixtures::keras(&root, Environment::Keras, "target/keras-sweep", "sweep", &case)?,
         Task::Verify(options) => return verify::run(&root, &options),
+        Task::Table(options) => return table::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Real => return real::run(&root),
         Task::Bench { quick: _ } => bench::run(&root)?,
@@ -145,5 +149,8 @@ fn ci(root: &Path) -> Result<ExitCode, Failure> {
     shell.change_dir(root);
     cmd!(shell, "cargo fmt --all --check").run()?;
     cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings").run()?;
+    if table::run(root, &table::Options { check: true })? != ExitCode::SUCCESS {
+        return Ok(ExitCode::FAILURE);
+    }
     verify::run(root, &verify::Options::everything())
 }

@@ -54,7 +54,7 @@ impl Options {
 
 /// A converted case: the graph and its archive in one of the layouts.
 pub(crate) struct Converted {
-    graph: ValidGraph,
+    pub(crate) graph: ValidGraph,
     pub(crate) archive: PathBuf,
     pub(crate) report: Report,
     /// What the reader said.
@@ -193,7 +193,7 @@ fn names(findings: &Findings, case: &Case) -> bool {
     })
 }
 
-fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted, Findings> {
+pub(crate) fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted, Findings> {
     let broken = |message: String| {
         let code = caribou_ir::Code("X0001");
         Findings::from(caribou_ir::Finding::new(

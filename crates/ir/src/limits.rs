@@ -10,6 +10,8 @@ pub struct Limits {
     pub nesting: usize,
     /// Axes of one tensor.
     pub rank: usize,
+    /// Elements of one value, for each example.
+    pub elements: u64,
     /// Bytes of JSON or text in one document.
     pub text_bytes: usize,
     /// Bytes that one compressed tensor may inflate to.
@@ -24,6 +26,7 @@ impl Default for Limits {
             nodes: 100_000,
             nesting: 100,
             rank: 8,
+            elements: 1 << 27,
             text_bytes: 100 << 20,
             inflated_bytes: 4 << 30,
             tensor_bytes: 64 << 30,
@@ -32,10 +35,11 @@ impl Default for Limits {
 }
 
 /// The names of the limits, as [`Limits::set`] takes them.
-pub const LIMIT_NAMES: [&str; 6] = [
+pub const LIMIT_NAMES: [&str; 7] = [
     "nodes",
     "nesting",
     "rank",
+    "elements",
     "text-bytes",
     "inflated-bytes",
     "tensor-bytes",
@@ -49,6 +53,7 @@ impl Limits {
             "nodes" => self.nodes = size,
             "nesting" => self.nesting = size,
             "rank" => self.rank = size,
+            "elements" => self.elements = value,
             "text-bytes" => self.text_bytes = size,
             "inflated-bytes" => self.inflated_bytes = value,
             "tensor-bytes" => self.tensor_bytes = value,
@@ -73,6 +78,8 @@ with! {
     with_nesting: nesting, usize;
     /// Bounds the number of axes.
     with_rank: rank, usize;
+    /// Bounds the number of elements of one value, for each example.
+    with_elements: elements, u64;
     /// Bounds the size of a text document, in bytes.
     with_text_bytes: text_bytes, usize;
     /// Bounds the inflated size of one tensor, in bytes.

@@ -1,7 +1,7 @@
 //! The gate between reading and everything that relies on a sound graph.
 
 use crate::op::{Op, Operator};
-use crate::{Code, Finding, Findings, Graph, Infer, Limits, Severity};
+use crate::{Code, Finding, Findings, Graph, Infer, Limits, Origin, Severity, Shape};
 use std::ops::Deref;
 
 /// A graph that was checked: every node fits its inputs, no node is opaque, every shape follows from the
@@ -95,7 +95,26 @@ impl Validator {
             let message = format!("the graph has {nodes} nodes, the limit is {}", self.limits.nodes);
             findings.push(Finding::new(Severity::Error, LIMIT, None, message));
         }
+        let elements = |shape: &Shape| {
+            let known = shape.dims().iter().filter_map(|dim| dim.fixed());
+            known.fold(1u64, |product, size| product.saturating_mul(size as u64))
+        };
+        for port in graph.inputs() {
+            let count = elements(graph.shape(port.value));
+            if count > self.limits.elements {
+                let origin = Origin::new(port.name.as_str(), "input");
+                findings.push(Finding::error(LIMIT, &origin, self.too_many(count)));
+            }
+        }
         for (_, node) in graph.nodes() {
+            let count = node
+                .outputs
+                .iter()
+                .map(|&value| elements(graph.shape(value)))
+                .max();
+            if let Some(count) = count.filter(|&count| count > self.limits.elements) {
+                findings.push(Finding::error(LIMIT, &node.origin, self.too_many(count)));
+            }
             let rank = node
                 .outputs
                 .iter()
@@ -107,6 +126,13 @@ impl Validator {
                 findings.push(Finding::error(LIMIT, &node.origin, message));
             }
         }
+    }
+
+    fn too_many(&self, count: u64) -> String {
+        format!(
+            "a value has {count} elements for each example, the limit is {}",
+            self.limits.elements
+        )
     }
 
     fn check_ports(&self, graph: &Graph, findings: &mut Findings) {
@@ -126,5 +152,28 @@ impl Validator {
                 findings.push(Finding::new(Severity::Error, PORTS, None, message));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Concat;
+    use crate::{Dim, Layout};
+
+    #[test]
+    fn a_value_without_bound_is_refused_by_the_node_that_makes_it() {
+        let mut graph = Graph::new();
+        let dims = vec![Dim::BATCH, Dim::Fixed(2)];
+        let mut value = graph.input("x", Shape::new(dims), Layout::Plain);
+        for i in 0..40 {
+            let origin = Origin::new(format!("doubled_{i}"), "Concatenate");
+            value = graph.apply(Concat { axis: 1 }, &[value, value], &origin).unwrap();
+        }
+        graph.output("y", value, Layout::Plain);
+        let findings = Validator::default().validate(graph).unwrap_err();
+        let first = findings.iter().next().unwrap();
+        assert_eq!(first.code, LIMIT);
+        assert_eq!(&*first.origin.as_ref().unwrap().layer, "doubled_26");
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod convert;
+mod damaged;
 mod files;
 mod inspect;
 mod parts;

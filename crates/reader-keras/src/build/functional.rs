@@ -4,7 +4,7 @@ use super::{Builder, CONNECTION, SHARED, Scope, Values, origin};
 use crate::config::{Layer, Model, TensorRef, parse_nested};
 use crate::layers;
 use caribou_ir::{Finding, Origin, ValueId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 impl Builder<'_> {
     pub(super) fn functional(
@@ -25,48 +25,54 @@ impl Builder<'_> {
             };
             values.insert(port.clone(), value);
         }
-        let mut pending: Vec<(&Layer, usize)> = model
+        // Files list layers in an order in which their inputs exist, and need not.
+        let mut ready: VecDeque<(&Layer, usize)> = model
             .layers
             .iter()
+            .filter(|layer| layer.class != "InputLayer")
             .flat_map(|layer| (0..layer.calls.len()).map(move |call| (layer, call)))
             .collect();
-        pending.retain(|(layer, _)| layer.class != "InputLayer");
-        while !pending.is_empty() {
-            let before = pending.len();
-            pending.retain(|&(layer, index)| {
-                let call = &layer.calls[index];
-                if !call.inputs.iter().all(|input| values.contains_key(input)) {
-                    return true;
-                }
-                let inputs: Option<Vec<ValueId>> = call.inputs.iter().map(|input| values[input]).collect();
-                let outputs = self.call(layer, call, inputs.as_deref(), scope);
-                if layer.calls.len() > 1 && index == 1 {
-                    self.note_shared(layer);
-                }
-                let count = outputs.as_ref().map_or(0, Vec::len);
-                for output in 0..count.max(8) {
-                    let value = outputs.as_ref().and_then(|outputs| outputs.get(output).copied());
+        let mut waiting: HashMap<&TensorRef, Vec<(&Layer, usize)>> = HashMap::new();
+        while let Some((layer, index)) = ready.pop_front() {
+            let call = &layer.calls[index];
+            if let Some(missing) = call.inputs.iter().find(|input| !values.contains_key(input)) {
+                waiting.entry(missing).or_default().push((layer, index));
+                continue;
+            }
+            let inputs: Option<Vec<ValueId>> = call.inputs.iter().map(|input| values[input]).collect();
+            let outputs = self.call(layer, call, inputs.as_deref(), scope);
+            if layer.calls.len() > 1 && index == 1 {
+                self.note_shared(layer);
+            }
+            let count = outputs.as_ref().map_or(0, Vec::len);
+            let call = index + first_call(model, layer);
+            for output in 0..count.max(8) {
+                let value = outputs.as_ref().and_then(|outputs| outputs.get(output).copied());
+                // An output that the layer did not give is only missed when somebody reads it.
+                if value.is_some() || outputs.is_none() {
                     let reference = TensorRef {
                         layer: layer.name.clone(),
-                        call: index + first_call(model, layer),
+                        call,
                         output,
                     };
-                    // An output that the layer did not give is only missed when somebody reads it.
-                    if value.is_some() || outputs.is_none() {
-                        values.insert(reference, value);
-                    }
+                    ready.extend(waiting.remove(&reference).unwrap_or_default());
+                    values.insert(reference, value);
                 }
-                false
-            });
-            if pending.len() == before {
-                for (layer, _) in pending {
-                    let message =
-                        "its inputs come from nowhere, from an unused state, or from the layer itself";
-                    self.findings
-                        .push(Finding::error(CONNECTION, &origin(layer), message));
-                }
-                return None;
             }
+        }
+        if !waiting.is_empty() {
+            let stuck: HashSet<&str> = waiting
+                .values()
+                .flatten()
+                .map(|(layer, _)| layer.name.as_str())
+                .collect();
+            let stuck = |layer: &&Layer| stuck.contains(layer.name.as_str());
+            for layer in model.layers.iter().filter(stuck) {
+                let message = "its inputs come from nowhere, from an unused state, or from the layer itself";
+                self.findings
+                    .push(Finding::error(CONNECTION, &origin(layer), message));
+            }
+            return None;
         }
         let outputs: Vec<Option<ValueId>> = ports
             .outputs
@@ -111,6 +117,9 @@ impl Builder<'_> {
 /// The number of the first call of a layer: a nested model that was built on inputs of its own has used up number
 /// zero for that, and only the connections tell.
 fn first_call(model: &Model, layer: &Layer) -> usize {
+    if parse_nested(layer).is_none() {
+        return 0;
+    }
     let calls = model
         .layers
         .iter()
@@ -125,5 +134,5 @@ fn first_call(model: &Model, layer: &Layer) -> usize {
         .filter(|input| input.layer == layer.name)
         .map(|input| input.call)
         .max();
-    usize::from(parse_nested(layer).is_some() && last >= Some(layer.calls.len()))
+    usize::from(last >= Some(layer.calls.len()))
 }

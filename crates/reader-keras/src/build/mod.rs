@@ -27,6 +27,9 @@ const INPUT_SHAPE: Code = Code("K0106");
 /// A layer that is used several times.
 const SHARED: Code = Code("K0107");
 
+/// Two layers of one name.
+const DUPLICATE: Code = Code("K0108");
+
 /// What a call of a layer gives: values, or nothing when the layer or one before it could not be read.
 type Values = Option<Vec<ValueId>>;
 
@@ -122,6 +125,15 @@ impl Builder<'_> {
             ));
             return None;
         }
+        let mut names = HashSet::new();
+        if let Some(layer) = model.layers.iter().find(|layer| !names.insert(&layer.name)) {
+            self.findings.push(Finding::error(
+                DUPLICATE,
+                &origin(layer),
+                "two layers have this name, and nothing tells whose weights are whose",
+            ));
+            return None;
+        }
         if model.ports.is_some() {
             self.functional(model, inputs, scope)
         } else {
@@ -149,6 +161,21 @@ impl Builder<'_> {
         current
     }
 
+    /// `None`, and a finding, for a call with arguments that change what the layer computes.
+    fn arguments(&mut self, layer: &Layer, call: &NodeCall) -> Option<()> {
+        let extra = call.extra();
+        if extra.is_empty() {
+            return Some(());
+        }
+        let message = format!(
+            "it is called with arguments that are not supported: {}",
+            extra.join(", ")
+        );
+        self.findings
+            .push(Finding::error(ARGUMENTS, &origin(layer), message));
+        None
+    }
+
     /// One call of a layer. Problems become findings, and the call then gives nothing.
     fn call(
         &mut self,
@@ -158,6 +185,7 @@ impl Builder<'_> {
         scope: &Scope<'_>,
     ) -> Values {
         if let Some(nested) = parse_nested(layer) {
+            self.arguments(layer, call)?;
             return self.nested(layer, nested, inputs, scope);
         }
         if layer.operator {
@@ -186,15 +214,8 @@ impl Builder<'_> {
             return None;
         };
         let inputs = inputs?;
-        let extra = call.extra();
-        if !extra.is_empty() && !row.arguments {
-            let message = format!(
-                "it is called with arguments that are not supported: {}",
-                extra.join(", ")
-            );
-            self.findings
-                .push(Finding::error(ARGUMENTS, &origin(layer), message));
-            return None;
+        if !row.arguments {
+            self.arguments(layer, call)?;
         }
         let masked = inputs.iter().any(|input| self.masks.contains_key(input));
         if masked && row.mask == MaskRule::Reads {

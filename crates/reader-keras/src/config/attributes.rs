@@ -168,6 +168,7 @@ impl Attributes {
     }
 }
 
+/// A size or count that DL4J can hold in an `int`, as TensorFlow does.
 fn size(value: &Value) -> Option<usize> {
     value
         .as_u64()
@@ -177,6 +178,7 @@ fn size(value: &Value) -> Option<usize> {
                 .filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n))
                 .map(|n| n as u64)
         })
+        .filter(|&n| n <= i32::MAX as u64)
         .and_then(|n| usize::try_from(n).ok())
 }
 

@@ -53,6 +53,12 @@ pub(crate) fn open(image: Image, limits: &Limits) -> Result<Box<dyn Node>, Hdf5E
         .with_max_read_bytes(usize::try_from(limits.inflated_bytes).unwrap_or(usize::MAX))
         .with_max_object_header_bytes(limits.text_bytes);
     let file = Hdf5File::from_owner(image.clone(), options)?;
+    let (stored, found) = (file.superblock().eof_address, image.as_ref().len() as u64);
+    if stored > found {
+        return Err(Hdf5Error::Damaged(format!(
+            "the file was cut off: it should have {stored} bytes and has {found}"
+        )));
+    }
     let group = file.root_group()?;
     Ok(Box::new(MappedGroup {
         file: Arc::new(File {

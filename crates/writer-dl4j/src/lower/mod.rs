@@ -29,6 +29,7 @@ use caribou_ir::{
     Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Severity, Tensor, ValueId,
 };
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// An operator, or an option of one, that DL4J has no exact counterpart for.
 const INEXPRESSIBLE: Code = Code("D0101");
@@ -139,6 +140,8 @@ pub(crate) struct Lowering<'g> {
     shared: HashSet<String>,
     /// Permuted copies of vertices, so that each is written once.
     permuted: HashMap<(String, Vec<usize>), String>,
+    /// Where each source layer stands in the report.
+    reported: HashMap<Arc<str>, usize>,
     layers: Vec<LayerReport>,
     rewrites: Vec<Rewrite>,
     findings: Findings,
@@ -174,6 +177,7 @@ impl<'g> Lowering<'g> {
             inputs: Vec::new(),
             shared: HashSet::new(),
             permuted: HashMap::new(),
+            reported: HashMap::new(),
             layers: Vec::new(),
             rewrites: Vec::new(),
             findings,
@@ -477,25 +481,17 @@ impl<'g> Lowering<'g> {
     }
 
     fn report(&mut self, origin: &Origin, target: Option<&str>) {
-        let source = origin.layer.to_string();
-        let entry = match self
-            .layers
-            .iter()
-            .position(|entry| entry.source == [source.clone()])
-        {
-            Some(i) => &mut self.layers[i],
-            None => {
-                self.layers.push(LayerReport {
-                    source: vec![source],
-                    target: Vec::new(),
-                    exact: true,
-                    note: String::new(),
-                });
-                let last = self.layers.len() - 1;
-                &mut self.layers[last]
-            }
-        };
-        entry.target.extend(target.map(str::to_owned));
+        let next = self.layers.len();
+        let position = *self.reported.entry(origin.layer.clone()).or_insert(next);
+        if position == next {
+            self.layers.push(LayerReport {
+                source: vec![origin.layer.to_string()],
+                target: Vec::new(),
+                exact: true,
+                note: String::new(),
+            });
+        }
+        self.layers[position].target.extend(target.map(str::to_owned));
     }
 
     fn rewrite(&mut self, name: &'static str, origin: &Origin, reason: &str) {
