@@ -10,7 +10,7 @@ use crate::mask::Mask;
 use crate::version::Generation;
 use crate::weights::{WeightStore, Weights};
 use caribou_ir::{Code, Finding, Findings, Graph, Limits, Origin, ValueId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A layer class that is not known.
 const UNKNOWN_LAYER: Code = Code("K0101");
