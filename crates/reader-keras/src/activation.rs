@@ -61,6 +61,13 @@ const KERAS_3: &[(&str, Function)] = &[
             offset: 0.5,
         }),
     ),
+    (
+        "sparse_sigmoid",
+        Function::Pointwise(Activation::HardSigmoid {
+            slope: 0.5,
+            offset: 0.5,
+        }),
+    ),
     ("hard_silu", Function::Pointwise(Activation::HardSwish)),
     ("hard_swish", Function::Pointwise(Activation::HardSwish)),
     ("hard_tanh", Function::Pointwise(Activation::HardTanh)),

@@ -188,13 +188,7 @@ impl Builder<'_> {
             self.arguments(layer, call)?;
             return self.nested(layer, nested, inputs, scope);
         }
-        if layer.operator {
-            let message = format!("the operator {} is not supported", layer.class);
-            self.findings
-                .push(Finding::error(UNKNOWN_LAYER, &origin(layer), message));
-            return None;
-        }
-        let Some(row) = layers::find(&layer.class) else {
+        let Some(row) = layers::of(layer) else {
             self.findings.push(
                 Finding::error(
                     UNKNOWN_LAYER,
@@ -213,6 +207,11 @@ impl Builder<'_> {
         let layers::Support::Read(read) = row.support else {
             return None;
         };
+        if let Some(message) = layers::unread(layer) {
+            self.findings
+                .push(Finding::error(ARGUMENTS, &origin(layer), message));
+            return None;
+        }
         let inputs = inputs?;
         if !row.arguments {
             self.arguments(layer, call)?;

@@ -60,3 +60,9 @@ pub(super) fn masking(call: &mut Call<'_>) -> Outputs {
     let kind = ElementwiseKind::Multiply;
     Ok(vec![call.apply(Elementwise { kind }, &[x, kept])?])
 }
+
+/// Its input.
+pub(super) fn identity(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    Ok(vec![call.apply(Identity, &[x])?])
+}

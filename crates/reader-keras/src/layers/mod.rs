@@ -126,6 +126,7 @@ const TABLE: &[Row] = &[
     weighted("Embedding", core::embedding, Stops),
     row("Masking", core::masking, Passes),
     row("Activation", activation::activation, Passes),
+    row("Identity", core::identity, Passes),
     row("ReLU", activation::relu, Passes),
     row("LeakyReLU", activation::leaky_relu, Passes),
     row("ELU", activation::elu, Passes),
@@ -240,6 +241,48 @@ const TABLE: &[Row] = &[
     refused("ConvLSTM2D", "convolutional recurrent layers have no counterpart"),
     refused("ConvLSTM3D", "convolutional recurrent layers have no counterpart"),
 ];
+
+/// The operators that Keras 3 lists among the layers.
+const OPERATOR: Row = row("Operation", operator::keras_3, Stops).with_arguments();
+
+/// The row of a layer, or that of the operators.
+pub(crate) fn of(layer: &Layer) -> Option<&'static Row> {
+    if layer.operator {
+        Some(&OPERATOR)
+    } else {
+        find(&layer.class)
+    }
+}
+
+/// Options that came with Keras 3 and change what a layer computes. None of them is read.
+const UNREAD: &[&str] = &[
+    "rms_scaling",
+    "use_gate",
+    "sliding_window",
+    "quantization_config",
+    "quantization_mode",
+    "lora_rank",
+    "pad_to_aspect_ratio",
+];
+
+/// An option of a layer that is on and that no function reads.
+pub(crate) fn unread(layer: &Layer) -> Option<String> {
+    let on = |key: &&&str| {
+        layer
+            .config
+            .get(key)
+            .is_some_and(|value| value.as_bool() != Some(false))
+    };
+    let quantized = layer.config.get("dtype").filter(|dtype| {
+        let class = dtype.get("class_name").and_then(serde_json::Value::as_str);
+        class.is_some_and(|class| class.contains("Quantized"))
+    });
+    match (UNREAD.iter().find(on), quantized) {
+        (Some(key), _) => Some(format!("its option {key} is not supported")),
+        (None, Some(_)) => Some("quantized layers are not supported".to_owned()),
+        (None, None) => None,
+    }
+}
 
 /// The row of a class.
 pub(crate) fn find(class: &str) -> Option<&'static Row> {

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod arithmetic;
+mod keras3;
 mod network;
 mod rearrange;
 mod reduce;
@@ -14,6 +15,7 @@ use super::{Call, OPTION, Outputs, config};
 use arguments::Arguments;
 pub(super) use arguments::{Number, array};
 pub(super) use arithmetic::elementwise;
+pub(super) use keras3::keras_3;
 
 /// A function that is read.
 struct Function {
@@ -51,10 +53,15 @@ pub(super) fn operator(call: &mut Call<'_>) -> Outputs {
     let plain = name
         .trim_start_matches("compat.v1.")
         .trim_start_matches("raw_ops.");
+    named(call, plain)
+}
+
+/// A call of the function called `name`.
+fn named(call: &mut Call<'_>, name: &str) -> Outputs {
     let function = TABLES
         .iter()
         .flat_map(|table| table.iter())
-        .find(|function| function.names.contains(&plain))
+        .find(|function| function.names.contains(&name))
         .ok_or_else(|| call.refuse(OPTION, format!("the operator tf.{name} is not supported")))?;
     let arguments = Arguments::new(call, function.parameters)?;
     (function.read)(call, &arguments)

@@ -38,9 +38,14 @@ fn entry(call: &Call<'_>, value: &Value) -> Result<Entry, Box<Finding>> {
     if let Some(index) = value.as_i64() {
         return Ok(Entry::Index(index));
     }
-    let object = value.as_object().ok_or_else(unknown)?;
+    let mut object = value.as_object().ok_or_else(unknown)?;
     match object.get("class_name").and_then(Value::as_str) {
         Some("__ellipsis__") => return Ok(Entry::Rest),
+        // Keras 3 writes the class of a slice.
+        Some("__slice__") => {
+            let config = object.get("config").and_then(Value::as_object);
+            object = config.ok_or_else(unknown)?;
+        }
         Some(_) => return Err(unknown()),
         None => {}
     }
