@@ -3,6 +3,7 @@
 mod functional;
 mod masks;
 mod ports;
+mod stepwise;
 
 use crate::config::{ConfigError, Layer, Model, NodeCall, parse_nested};
 use crate::layers::{self, Call, MaskRule};
@@ -187,6 +188,9 @@ impl Builder<'_> {
         if let Some(nested) = parse_nested(layer) {
             self.arguments(layer, call)?;
             return self.nested(layer, nested, inputs, scope);
+        }
+        if let Some(model) = stepwise::model_within(layer) {
+            return self.stepwise(layer, model, inputs, scope);
         }
         let Some(row) = layers::of(layer) else {
             self.findings.push(
