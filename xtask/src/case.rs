@@ -41,7 +41,8 @@ pub(crate) struct Course {
     pub(crate) losses: Vec<f64>,
     /// Largest relative difference of a loss.
     pub(crate) tolerance: f64,
-    /// The code of the finding that must say why the losses differ, where they can't be the same.
+    /// The code of the finding that must say why the losses differ, where they can't be the same in
+    /// one of the layouts.
     pub(crate) differs: Option<String>,
 }
 

@@ -121,6 +121,8 @@ fn of_layer(layer: &Layer) -> Option<Sizes> {
         Layer::Bidirectional(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::Convolution1DLayer(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::LastTimeStep(layer) => return of_layer(&layer.underlying),
+        Layer::FrozenLayer(layer) => return of_layer(&layer.layer),
+        Layer::FrozenLayerWithBackprop(layer) => return of_layer(&layer.underlying),
         Layer::TimeDistributed(layer) => {
             let inner = of_layer(&layer.underlying)?;
             sequence(inner.first().copied().flatten()?, &layer.rnn_data_format)

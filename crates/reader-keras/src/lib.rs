@@ -284,12 +284,16 @@ impl File<'_> {
             return Err(self.refused(findings));
         }
         let graph = built.graph;
-        let mut training = described
+        let training = described
             .training
             .and_then(|text| training::parse(&text, &graph, &mut findings));
-        if let (Some(training), WeightStore::ByName(root)) = (&mut training, &store) {
-            training::go_on(training, root, &built.weights, &mut findings);
+        let known = training.is_some() || !built.training.is_empty();
+        let mut training = training.unwrap_or_default();
+        training.layers = built.training;
+        if let WeightStore::ByName(root) = &store {
+            training::go_on(&mut training, root, &built.weights, &mut findings);
         }
+        let training = known.then_some(training);
         Ok(Import {
             graph,
             findings,

@@ -179,6 +179,12 @@ fn configuration(
     )))
 }
 
+/// Whether the network is a chain of layers.
+pub(crate) fn is_chain(inputs: &[Edge], outputs: &[Edge], vertices: &[Placed]) -> bool {
+    chain(inputs, outputs, vertices).is_some()
+}
+
+/// The layers of a network that is a chain; `None` for one that is not.
 fn chain(inputs: &[Edge], outputs: &[Edge], vertices: &[Placed]) -> Option<MultiLayerConfiguration> {
     let ([input], [output]) = (inputs, outputs) else {
         return None;

@@ -136,6 +136,8 @@ impl Builder {
                 }
                 self.activated(y, &l.base.activation_fn, None, origin)
             }
+            Layer::FrozenLayer(l) => self.layer(&l.layer, x, origin),
+            Layer::FrozenLayerWithBackprop(l) => self.layer(&l.underlying, x, origin),
             Layer::TimeDistributed(l) => {
                 let x = self.steps_first(x, &l.rnn_data_format, origin)?;
                 let y = self.layer(&l.underlying, x, origin)?;

@@ -4,14 +4,15 @@ mod functional;
 mod masks;
 mod ports;
 mod stepwise;
+mod training;
 
 use crate::config::{ConfigError, Layer, Model, NodeCall, parse_nested};
 use crate::layers::{self, Call, MaskRule};
 use crate::mask::Mask;
 use crate::version::Generation;
 use crate::weights::{WeightStore, Weights};
-use caribou_ir::{Code, Finding, Findings, Graph, Limits, Origin, ValueId};
-use std::collections::{HashMap, HashSet};
+use caribou_ir::{Code, Finding, Findings, Graph, LayerTraining, Limits, Origin, ValueId};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A layer class that is not known.
 const UNKNOWN_LAYER: Code = Code("K0101");
@@ -41,6 +42,8 @@ pub(crate) struct Builder<'f> {
     masks: HashMap<ValueId, Mask>,
     /// The weights of all layers so far.
     weights: Vec<Weights>,
+    /// What training does to layers, where it is not the usual.
+    training: BTreeMap<String, LayerTraining>,
     store: &'f WeightStore<'f>,
     generation: Generation,
     limits: &'f Limits,
@@ -54,6 +57,8 @@ struct Scope<'w> {
     weights: Option<&'w Weights>,
     /// The names of the models around, outermost first.
     names: Vec<String>,
+    /// Whether one of them is not trainable.
+    frozen: bool,
 }
 
 /// What [`build`] gives.
@@ -62,6 +67,8 @@ pub(crate) struct Built {
     pub(crate) findings: Findings,
     /// The weights that the layers took theirs from.
     pub(crate) weights: Vec<Weights>,
+    /// What training does to layers, where it is not the usual.
+    pub(crate) training: BTreeMap<String, LayerTraining>,
 }
 
 /// Builds the graph of `model`, with the weights in `store`.
@@ -79,6 +86,7 @@ pub(crate) fn build(
         findings: Findings::new(),
         masks: HashMap::new(),
         weights: Vec::new(),
+        training: BTreeMap::new(),
         store,
         generation,
         limits,
@@ -90,6 +98,7 @@ pub(crate) fn build(
         &Scope {
             weights: None,
             names: Vec::new(),
+            frozen: false,
         },
     );
     if let Some(outputs) = outputs {
@@ -102,6 +111,7 @@ pub(crate) fn build(
             graph: builder.graph,
             findings: builder.findings,
             weights: builder.weights,
+            training: builder.training,
         })
     }
 }
@@ -190,6 +200,7 @@ impl Builder<'_> {
             return self.nested(layer, nested, inputs, scope);
         }
         if let Some(model) = stepwise::model_within(layer) {
+            self.arguments(layer, call)?;
             return self.stepwise(layer, model, inputs, scope);
         }
         let Some(row) = layers::of(layer) else {
@@ -258,6 +269,7 @@ impl Builder<'_> {
         };
         let read = read(&mut context);
         let carried = context.masked_outputs;
+        self.training(layer, scope);
         self.weights.extend(weights);
         match read {
             Ok(outputs) => Some(self.mask_outputs(layer, row.mask, inputs, outputs, carried)),
@@ -296,6 +308,7 @@ impl Builder<'_> {
         };
         let mut names = scope.names.clone();
         names.push(layer.name.clone());
+        let frozen = scope.frozen || layer.config.flag_or("trainable", true) == Ok(false);
         // Without inputs the layers can't be built, but their classes are still looked at: all findings at once.
         let Some(inputs) = inputs else {
             for layer in &model.layers {
@@ -307,6 +320,7 @@ impl Builder<'_> {
                         &Scope {
                             weights: scope.weights.or(own.as_ref()),
                             names: names.clone(),
+                            frozen,
                         },
                     );
                 }
@@ -319,6 +333,7 @@ impl Builder<'_> {
             &Scope {
                 weights: scope.weights.or(own.as_ref()),
                 names,
+                frozen,
             },
         );
         self.weights.extend(own);

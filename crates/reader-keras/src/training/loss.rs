@@ -71,6 +71,12 @@ pub(super) fn read(value: &Value, graph: &Graph, lost: &mut impl FnMut(String)) 
                 "the loss {name} of output {} has no counterpart; the usual one takes its place",
                 port.name
             )),
+            // An output that the others leave without a loss does not count.
+            None if value.get("loss").is_some_and(|loss| !loss.is_null()) => losses.push(Loss {
+                output,
+                kind: LossKind::MeanSquaredError,
+                weight: 0.0,
+            }),
             None => {}
         }
     }

@@ -1,5 +1,6 @@
 //! What the model was compiled with: `training_config` of HDF5 files, `compile_config` of archives.
 
+pub(crate) mod layer;
 mod loss;
 mod optimizer;
 mod schedule;

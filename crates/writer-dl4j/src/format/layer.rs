@@ -1,6 +1,6 @@
 //! The layers that archives of ordinary networks are made of, by their DL4J classes.
 
-use super::{Activation, LossFunction, Updater};
+use super::{Activation, Constraint, LossFunction, Regularization, Updater};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +23,21 @@ pub struct Base {
     /// How parameters are initialised when there are none.
     #[serde(default)]
     pub weight_init_fn: Option<Value>,
+    /// Of weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regularization: Vec<Regularization>,
+    /// Of biases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regularization_bias: Vec<Regularization>,
+    /// Of any parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraints: Option<Vec<Constraint>>,
+    /// What is done to gradients; absent for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_normalization: Option<String>,
+    /// Its bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_normalization_threshold: Option<f64>,
 }
 
 fn identity() -> Activation {
@@ -40,6 +55,11 @@ impl Base {
             weight_init_fn: Some(
                 serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitXavier" }),
             ),
+            regularization: Vec::new(),
+            regularization_bias: Vec::new(),
+            constraints: None,
+            gradient_normalization: None,
+            gradient_normalization_threshold: None,
         }
     }
 
@@ -325,6 +345,14 @@ layers! {
     TimeDistributed("org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed") {
         underlying: Box<Layer>, #[serde(default = "ncw")] rnn_data_format: String,
     }
+    /// A layer whose parameters stay, in front of which nothing learns.
+    FrozenLayer("org.deeplearning4j.nn.conf.layers.misc.FrozenLayer") {
+        layer: Box<Layer>,
+    }
+    /// A layer whose parameters stay, and that gives gradients on.
+    FrozenLayerWithBackprop("org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop") {
+        #[serde(rename = "layer", alias = "underlying")] underlying: Box<Layer>,
+    }
     /// Each step repeated.
     Upsampling1D("org.deeplearning4j.nn.conf.layers.Upsampling1D") {
         size: Vec<usize>,
@@ -402,6 +430,8 @@ impl Layer {
             Self::Deconvolution3D(layer) => biased(layer.has_bias),
             Self::EmbeddingSequenceLayer(layer) => biased(layer.has_bias),
             Self::LastTimeStep(layer) => layer.underlying.variables(),
+            Self::FrozenLayer(layer) => layer.layer.variables(),
+            Self::FrozenLayerWithBackprop(layer) => layer.underlying.variables(),
             Self::TimeDistributed(layer) => layer.underlying.variables(),
             _ => &[],
         }

@@ -11,6 +11,7 @@ mod layer;
 mod loss;
 mod network;
 mod preprocessor;
+mod regularization;
 mod updater;
 mod vertex;
 
@@ -21,6 +22,7 @@ pub use network::{
     ComputationGraphConfiguration, Configuration, MultiLayerConfiguration, NeuralNetConfiguration,
 };
 pub use preprocessor::Preprocessor;
+pub use regularization::{Constraint, Regularization};
 pub use updater::{Rate, Schedule, ScheduleType, Updater};
 pub use vertex::Vertex;
 

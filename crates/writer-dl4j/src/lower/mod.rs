@@ -8,6 +8,7 @@
 mod activation;
 mod attention;
 mod conv;
+mod layer_training;
 mod linear;
 mod merge;
 mod norm;
@@ -46,6 +47,8 @@ pub(crate) struct Placed {
     pub(crate) inputs: Vec<String>,
     /// The parameters in the order and with the element order of the archive.
     pub(crate) parameters: Vec<Tensor>,
+    /// The source's layer that it was made of.
+    pub(crate) source: std::sync::Arc<str>,
 }
 
 /// A layer, or anything else.
@@ -413,6 +416,7 @@ impl<'g> Lowering<'g> {
                 kind: Kind::Layer { layer, preprocessor },
                 inputs: vec![input],
                 parameters,
+                source: origin.layer.clone(),
             },
             origin,
         )
@@ -442,6 +446,7 @@ impl<'g> Lowering<'g> {
                 kind: Kind::Vertex(vertex),
                 inputs: distinct,
                 parameters: Vec::new(),
+                source: origin.layer.clone(),
             },
             origin,
         )
@@ -512,6 +517,19 @@ impl<'g> Lowering<'g> {
         let names: HashSet<&str> = vertices.iter().map(|placed| placed.name.as_str()).collect();
         for entry in &mut self.layers {
             entry.target.retain(|target| names.contains(target.as_str()));
+        }
+        let mut vertices = vertices;
+        if let Some(training) = self.training {
+            let findings = &mut self.findings;
+            layer_training::apply(&mut vertices, training, &self.optimiser, findings);
+            let edges = (&self.inputs[..], &outputs[..]);
+            layer_training::freeze(
+                &mut vertices,
+                training,
+                &self.optimiser,
+                edges,
+                &mut self.findings,
+            );
         }
         let known = self.training.and_then(|training| training.state.as_ref());
         let state = known.map(|known| training::state(&vertices, &self.optimiser, known));

@@ -3,9 +3,12 @@
 use super::{Edge, Kind, Lowering, Placed, identity, inverse};
 use crate::format::{
     self, Activation as Class, Cnn3DLossLayer, CnnLossLayer, Layer, LossFunction, LossLayer, OutputLayer,
-    RnnLossLayer, RnnOutputLayer,
+    RnnLossLayer, RnnOutputLayer, RowVector,
 };
 use caribou_ir::{LossKind, Origin, Port, Tensor};
+
+/// The loss of an output is a multiple of the source's.
+const SCALED: caribou_ir::Code = caribou_ir::Code("D0115");
 
 fn loss(kind: LossKind) -> LossFunction {
     match kind {
@@ -67,11 +70,22 @@ impl Lowering<'_> {
         let given = self
             .training
             .and_then(|training| training.losses.iter().find(|loss| loss.output == position));
-        let given = given.map(|given| loss(given.kind));
+        let given = given.map(|given| self.scaled_loss(given, port, origin));
         let place = self.forwards(port.value, origin)?;
         // The vertex is this output's own when nothing else reads the value.
         let own = self.uses[port.value.index()] == 1 && !self.shared.contains(&place.vertex);
-        if own && let Some(name) = self.output_layer(&place.vertex, rank, &order, given.clone()) {
+        let frozen = |lowering: &mut Self| {
+            let layers = lowering.training.map(|training| &training.layers);
+            let source = lowering.find(&place.vertex).map(|placed| placed.source.clone());
+            layers
+                .and_then(|layers| layers.get(&*source?))
+                .is_some_and(|layer| layer.frozen)
+        };
+        // A frozen layer can't be the one with the loss.
+        if own
+            && !frozen(self)
+            && let Some(name) = self.output_layer(&place.vertex, rank, &order, given.clone())
+        {
             return Ok(Edge { name, permutation });
         }
         let vertex = self.array(port.value, &order, origin)?;
@@ -80,6 +94,54 @@ impl Lowering<'_> {
             None => self.copy(&vertex, origin),
         };
         Ok(Edge { name, permutation })
+    }
+
+    /// The loss of an output, as DL4J has to be given it to have the source's value: DL4J adds up over steps and cells,
+    /// and for some functions over features, where the source takes the mean.
+    fn scaled_loss(&mut self, given: &caribou_ir::Loss, port: &Port, origin: &Origin) -> LossFunction {
+        let mut function = loss(given.kind);
+        let shape = self.graph.shape(port.value);
+        let rank = shape.rank();
+        let channels = if port.layout == caribou_ir::Layout::ChannelsFirst {
+            1
+        } else {
+            rank.saturating_sub(1)
+        };
+        let features = shape.size(channels);
+        let cells: Option<usize> = (1..rank)
+            .filter(|&axis| axis != channels)
+            .map(|axis| shape.size(axis))
+            .product();
+        let over_features = match given.kind {
+            LossKind::BinaryCrossEntropy | LossKind::Hinge | LossKind::SquaredHinge | LossKind::Poisson => {
+                features
+            }
+            _ => Some(1),
+        };
+        let factor = match (over_features, cells) {
+            (Some(features), Some(cells)) => Some(given.weight / (features * cells) as f64),
+            _ => None,
+        };
+        // Stock DL4J looks for the factors of an image's channels on the wrong axis, where these are last.
+        let channels_last =
+            rank > 3 && self.port_permutation(port.layout, rank) == identity(rank) && channels != 1;
+        let features = features.filter(|_| !channels_last);
+        let told = match (factor, features) {
+            (Some(1.0), _) => None,
+            (Some(factor), Some(features)) if function.set_weights(RowVector::filled(features, factor)) => {
+                None
+            }
+            (Some(factor), _) => Some(format!("{} times that of the source", 1.0 / factor)),
+            (None, _) => Some("as many times that of the source as there are steps".to_owned()),
+        };
+        if let Some(times) = told {
+            let message = format!(
+                "its loss is {times}, and so are the gradients: the learning rate has to make up for it"
+            );
+            self.findings
+                .push(caribou_ir::Finding::warning(SCALED, origin, message));
+        }
+        function
     }
 
     /// Turns the dense layer that ends the network into an output layer. `None` when it is none.

@@ -23,6 +23,8 @@ const DEFAULT: f64 = 1e-3;
 #[derive(Debug, Clone)]
 pub(super) struct Optimiser {
     pub(super) updater: Updater,
+    /// What the source's learning rate was multiplied by.
+    pub(super) rate_factor: f64,
     /// What the source's vectors are multiplied by.
     scale: f32,
     /// Steps below this number are not counted.
@@ -33,6 +35,7 @@ impl Optimiser {
     fn plain(updater: Updater) -> Self {
         Self {
             updater,
+            rate_factor: 1.0,
             scale: 1.0,
             least_iterations: 0,
         }
@@ -99,6 +102,7 @@ fn classical_momentum(rate: f64, momentum: f64, findings: &mut Findings) -> Opti
             beta2: 0.0,
             epsilon: EPSILON,
         },
+        rate_factor: factor,
         scale: ((momentum - 1.0) / rate) as f32,
         least_iterations: (f64::from(f32::EPSILON / 8.0).ln() / momentum.ln()).ceil() as u64,
     }
@@ -177,6 +181,9 @@ fn trained(layer: &Layer, parameters: usize, optimiser: &Optimiser) -> usize {
         .is_some_and(|base| base.iupdater.as_ref() == Some(&optimiser.updater));
     match layer {
         _ if !learns => 0,
+        Layer::FrozenLayer(_) => 0,
+        // It keeps the optimiser of the layer inside, whose gradients are zero.
+        Layer::FrozenLayerWithBackprop(layer) => trained(&layer.underlying, parameters, optimiser),
         // Its mean and variance are gathered, not learned.
         Layer::BatchNormalization(_) => parameters.saturating_sub(2),
         _ => parameters,

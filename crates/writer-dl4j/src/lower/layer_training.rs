@@ -1,0 +1,233 @@
+//! What training does to single layers: frozen ones, penalties, weight decay, clipped gradients and constraints.
+
+use super::training::Optimiser;
+use super::{Edge, Kind, Placed};
+use crate::format::{
+    Base, Constraint as Class, FrozenLayer, FrozenLayerWithBackprop, Layer, Regularization as Penalty,
+    Schedule,
+};
+use caribou_ir::{
+    Clipping, Code, Constraint, Finding, Findings, LayerTraining, Origin, Regularization, Severity, Training,
+};
+
+/// An option of a layer's training that DL4J has no exact counterpart for.
+const LOST: Code = Code("D0113");
+/// A parameter that the source does not have, or not as one that learns.
+const EXTRA: Code = Code("D0114");
+
+/// A layer that is frozen in the source will learn.
+const THAWED: Code = Code("D0117");
+/// The score counts what the source's loss does not.
+const SCORE: Code = Code("D0116");
+
+/// Gives the layers that learn what training does to them besides the optimiser's rule.
+pub(super) fn apply(
+    vertices: &mut [Placed],
+    training: &Training,
+    optimiser: &Optimiser,
+    findings: &mut Findings,
+) {
+    let usual = LayerTraining::default();
+    let decay = training
+        .updater
+        .as_ref()
+        .map_or(0.0, |updater| updater.weight_decay);
+    if decay != 0.0 {
+        let message = "the score of DL4J counts the weight decay, which the loss of the source does not; the steps are the same";
+        findings.push(Finding::new(Severity::Note, SCORE, None, message));
+    }
+    for placed in vertices {
+        let own = training.layers.get(&*placed.source).unwrap_or(&usual);
+        let Kind::Layer { layer, .. } = &mut placed.kind else {
+            continue;
+        };
+        let learns = layer
+            .base()
+            .is_some_and(|base| base.iupdater.as_ref() == Some(&optimiser.updater));
+        if placed.parameters.is_empty() || !learns || own.frozen {
+            continue;
+        }
+        let origin = Origin::new(placed.source.clone(), layer.class());
+        let decay = training
+            .updater
+            .as_ref()
+            .map_or(0.0, |updater| updater.weight_decay);
+        let mut lost = Vec::new();
+        let statistics = matches!(layer, Layer::BatchNormalization(_) | Layer::PReLULayer(_));
+        if statistics && decay > 0.0 {
+            lost.push("the weight decay of its parameters");
+        }
+        // Statistics are no parameters that learn.
+        let learning = placed.parameters.len()
+            - if matches!(layer, Layer::BatchNormalization(_)) {
+                2
+            } else {
+                0
+            };
+        if placed.parameters[..learning]
+            .iter()
+            .any(caribou_ir::Tensor::is_filled)
+        {
+            let message =
+                "it has a bias or scale that the source does not have: it is neutral, and will learn";
+            findings.push(Finding::note(EXTRA, &origin, message));
+        }
+        let mut constraints = Vec::new();
+        match own.constraint.map(|constraint| class(constraint, layer, "W")) {
+            Some(Some(class)) => constraints.push(class),
+            Some(None) => lost.push("its constraint"),
+            None => {}
+        }
+        constraints.extend(
+            own.bias_constraint
+                .and_then(|constraint| class(constraint, layer, "b")),
+        );
+        let clipping = training.updater.as_ref().and_then(|updater| updater.clipping);
+        bases(layer, &mut |base| {
+            base.regularization = penalties(own.regularization, decay, optimiser);
+            base.regularization_bias = penalties(own.bias_regularization, decay, optimiser);
+            base.constraints = Some(constraints.clone()).filter(|list| !list.is_empty());
+            let clipping = clipping.map(|clipping| match clipping {
+                Clipping::Value(limit) => ("ClipElementWiseAbsoluteValue", limit),
+                Clipping::Norm(limit) => ("ClipL2PerParamType", limit),
+            });
+            base.gradient_normalization = clipping.map(|(name, _)| name.to_owned());
+            base.gradient_normalization_threshold = clipping.map(|(_, limit)| limit);
+        });
+        for what in lost {
+            let message = format!("{what} will have no effect when training goes on: DL4J has none here");
+            findings.push(Finding::warning(LOST, &origin, message));
+        }
+    }
+}
+
+/// Calls `change` with the common fields of a layer and of those inside it.
+fn bases(layer: &mut Layer, change: &mut impl FnMut(&mut Base)) {
+    match layer {
+        Layer::Bidirectional(layer) => {
+            bases(&mut layer.fwd, change);
+            bases(&mut layer.bwd, change);
+        }
+        Layer::LastTimeStep(layer) => bases(&mut layer.underlying, change),
+        Layer::TimeDistributed(layer) => bases(&mut layer.underlying, change),
+        _ => {}
+    }
+    if let Some(base) = layer.base_mut() {
+        change(base);
+    }
+}
+
+fn penalties(own: Regularization, decay: f64, optimiser: &Optimiser) -> Vec<Penalty> {
+    let fixed = |value| Schedule::Fixed { value };
+    let mut penalties = Vec::new();
+    if own.l1 != 0.0 {
+        penalties.push(Penalty::L1 { l1: fixed(own.l1) });
+    }
+    if own.l2 != 0.0 {
+        // The penalty of DL4J is half of the squares.
+        penalties.push(Penalty::L2 {
+            l2: fixed(2.0 * own.l2),
+        });
+    }
+    if decay != 0.0 {
+        penalties.push(Penalty::WeightDecay {
+            coeff: fixed(decay / optimiser.rate_factor),
+            apply_lr: true,
+        });
+    }
+    penalties
+}
+
+/// A constraint on the parameter `name` of a layer; `None` where its norm would go over the wrong axes.
+fn class(constraint: Constraint, layer: &Layer, name: &str) -> Option<Class> {
+    const EPSILON: f64 = 1e-7;
+    let mut params = vec![name.to_owned()];
+    if name == "W" {
+        let others = layer
+            .variables()
+            .iter()
+            .filter(|name| matches!(**name, "RW" | "pW"));
+        params.extend(others.map(|name| (*name).to_owned()));
+    }
+    let dimensions = match layer {
+        Layer::DenseLayer(_) | Layer::OutputLayer(_) | Layer::RnnOutputLayer(_) => Some(vec![0]),
+        Layer::LSTM(_) | Layer::SimpleRnn(_) => Some(vec![0]),
+        Layer::ConvolutionLayer(_) => Some(vec![1, 2, 3]),
+        _ => None,
+    };
+    let epsilon = EPSILON;
+    Some(match constraint {
+        Constraint::NonNegative => Class::NonNegative { epsilon, params },
+        Constraint::MaxNorm(max_norm) => Class::MaxNorm {
+            max_norm,
+            dimensions: dimensions?,
+            epsilon,
+            params,
+        },
+        Constraint::UnitNorm => Class::UnitNorm {
+            dimensions: dimensions?,
+            epsilon,
+            params,
+        },
+        // With another rate, stock DL4J adds the norm where it should add one.
+        Constraint::MinMaxNorm { rate, .. } if rate != 1.0 => return None,
+        Constraint::MinMaxNorm { min, max, rate } => Class::MinMaxNorm {
+            min,
+            max,
+            rate,
+            dimensions: dimensions?,
+            epsilon,
+            params,
+        },
+    })
+}
+
+/// Wraps the layers that stay as they are. Those at the front of a chain, where nothing in front of them learns, end the
+/// way back; others give gradients on.
+pub(super) fn freeze(
+    vertices: &mut [Placed],
+    training: &Training,
+    optimiser: &Optimiser,
+    (inputs, outputs): (&[Edge], &[Edge]),
+    findings: &mut Findings,
+) {
+    let mut front = crate::archive::is_chain(inputs, outputs, vertices);
+    for placed in vertices {
+        let frozen = training
+            .layers
+            .get(&*placed.source)
+            .is_some_and(|layer| layer.frozen);
+        if placed.parameters.is_empty() {
+            continue;
+        }
+        if !frozen {
+            front = false;
+            continue;
+        }
+        let Kind::Layer { layer, .. } = &mut placed.kind else {
+            continue;
+        };
+        if !front && matches!(layer, Layer::BatchNormalization(_)) {
+            let origin = Origin::new(placed.source.clone(), layer.class());
+            let message = "it is frozen behind layers that learn: stock DL4J can't train through a frozen batch normalisation, and it will learn";
+            findings.push(Finding::warning(THAWED, &origin, message).with_help(
+                "freeze the layers in front of it too, or train with batches whose statistics are alike",
+            ));
+            continue;
+        }
+        let outer = Base::plain(&placed.name, &optimiser.updater);
+        let inner = Box::new(layer.clone());
+        *layer = match front {
+            true => FrozenLayer {
+                layer: inner,
+                base: outer,
+            }
+            .into(),
+            false => FrozenLayerWithBackprop {
+                underlying: inner,
+                base: outer,
+            }
+            .into(),
+        };
+    }
+}
