@@ -49,9 +49,9 @@ pub(crate) fn judge(
         findings.into_iter().any(|finding| finding.code.0 == code)
     };
     Ok(match &course.differs {
-        // Where the losses can't agree, in this layout, the user is told so.
-        Some(code) if told(code) => Verdict::Right(0.0),
         _ if error <= course.tolerance => Verdict::Right(error),
+        // Where the losses can't agree, in this layout, the user is told so.
+        Some(code) if told(code) => Verdict::DiffersAsTold,
         _ => Verdict::Wrong(format!(
             "relative error {error:.1e} of the loss of step {step}: {} instead of {}",
             answer.losses[step], course.losses[step]

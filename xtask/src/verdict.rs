@@ -8,6 +8,8 @@ pub(crate) enum Verdict {
     Right(f64),
     /// The layer that was expected was refused.
     RefusedAsExpected,
+    /// The numbers differ, and a finding says so to the user, as the case expects.
+    DiffersAsTold,
     /// Refused, and it should not have been.
     Refused(String),
     /// Other numbers, or none.
@@ -18,7 +20,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Column {
     name: &'static str,
     right: usize,
-    refused_as_expected: usize,
+    as_expected: usize,
     refused: usize,
     wrong: usize,
     worst: f64,
@@ -30,7 +32,7 @@ impl Column {
         Self {
             name,
             right: 0,
-            refused_as_expected: 0,
+            as_expected: 0,
             refused: 0,
             wrong: 0,
             worst: 0.0,
@@ -46,7 +48,7 @@ impl Column {
                     (self.worst, self.worst_case) = (error, case.to_owned());
                 }
             }
-            Verdict::RefusedAsExpected => self.refused_as_expected += 1,
+            Verdict::RefusedAsExpected | Verdict::DiffersAsTold => self.as_expected += 1,
             Verdict::Refused(why) => {
                 self.refused += 1;
                 println!("{case}: {}: refused: {why}", self.name);
@@ -57,24 +59,26 @@ impl Column {
             }
         }
     }
+
     /// Whether anything was refused that should not have been, or wrong.
     pub(crate) fn failed(&self) -> bool {
         self.refused + self.wrong > 0
     }
 }
 
-/// The table of all judges.
+/// The table of all judges. "Refused or told" counts the cases whose refusal, or whose difference in training, is what
+/// the case expects the user to be told.
 pub(crate) fn print(columns: &[Column]) {
     println!(
         "\n{:<16} {:>6} {:>19} {:>8} {:>6}   worst error",
-        "judge", "right", "refused as expected", "refused", "wrong"
+        "judge", "right", "refused or told", "refused", "wrong"
     );
     for column in columns {
         println!(
             "{:<16} {:>6} {:>19} {:>8} {:>6}   {:.1e} {}",
             column.name,
             column.right,
-            column.refused_as_expected,
+            column.as_expected,
             column.refused,
             column.wrong,
             column.worst,

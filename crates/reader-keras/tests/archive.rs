@@ -1,7 +1,7 @@
 //! `.keras` archives that are incomplete, damaged or hostile are refused with one clear error; those that are only packed
 //! otherwise are read.
 // Helpers of tests fail as tests do.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use caribou_ir::{Import, Limits, ReadError, ReadOptions, Reader, Source};
 use caribou_reader_keras::KerasReader;
