@@ -92,7 +92,7 @@ pub(crate) fn cases(folder: &Path, pattern: &str) -> Result<Vec<Case>, Failure> 
 }
 
 /// Whether `name` matches a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| {

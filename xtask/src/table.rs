@@ -2,7 +2,7 @@
 //! converts it, and a refusal only where a case is refused so.
 
 use crate::Failure;
-use crate::case::{Case, cases};
+use crate::case::{Case, cases, matches};
 use crate::verify;
 use caribou_writer_dl4j::ArchiveLayout;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,65 @@ pub(crate) struct Options {
     pub(crate) check: bool,
 }
 
-/// What the cases of one framework show.
+/// Families of layer classes, by patterns; a class belongs to the first that matches.
+const FAMILIES: &[(&str, &[&str])] = &[
+    (
+        "recurrent",
+        &["*LSTM*", "*GRU*", "*RNN*", "Bidirectional", "TimeDistributed"],
+    ),
+    (
+        "preprocessing",
+        &[
+            "Rescaling",
+            "Normalization",
+            "Resizing",
+            "CenterCrop",
+            "Random*",
+            "*Encoding",
+            "*Lookup",
+            "TextVectorization",
+            "Hashing",
+            "Discretization",
+        ],
+    ),
+    ("convolutions", &["*Conv*", "Deconvolution*", "LocallyConnected*"]),
+    ("pooling", &["*Pooling*"]),
+    ("normalisation", &["*Normalization"]),
+    ("activations", &["Activation", "*ReLU", "ELU", "Softmax"]),
+    ("attention", &["*Attention"]),
+    (
+        "merging",
+        &[
+            "Add",
+            "Subtract",
+            "Multiply",
+            "Average",
+            "Maximum",
+            "Minimum",
+            "Concatenate",
+            "Dot",
+            "Merge",
+        ],
+    ),
+    (
+        "shapes",
+        &[
+            "Flatten",
+            "Reshape",
+            "Permute",
+            "RepeatVector",
+            "ZeroPadding*",
+            "Cropping*",
+            "UpSampling*",
+            "Identity",
+        ],
+    ),
+    ("noise", &["*Dropout*", "Gaussian*", "ActivityRegularization"]),
+    ("core", &["Dense", "Embedding", "Masking", "Lambda"]),
+    ("operators and models", &["*"]),
+];
+
+/// What the cases show.
 #[derive(Default)]
 struct Support {
     /// The number of cases that convert a class.
@@ -60,27 +118,25 @@ fn table(root: &Path) -> Result<String, Failure> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(root.join("testdata"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
+    folders.retain(|folder| folder.is_dir());
     folders.sort();
     let work = tempfile::tempdir()?;
-    let mut text = String::new();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        let mut support = Support::default();
-        let cases = cases(folder, "*")?;
-        if cases.is_empty() {
-            continue;
-        }
-        for case in &cases {
+    let mut support = Support::default();
+    for folder in folders {
+        for case in &cases(&folder, "*")? {
             support.add(case, work.path());
         }
-        let name = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("keras3") => "Keras 3",
-            Some("keras") => "Keras 2",
-            Some(other) => other,
-            None => continue,
-        };
-        support.describe(name, &mut text)?;
     }
+    let mut text = String::new();
+    support.describe(&mut text)?;
     Ok(text)
+}
+
+fn family(class: &str) -> usize {
+    FAMILIES
+        .iter()
+        .position(|(_, patterns)| patterns.iter().any(|pattern| matches(pattern, class)))
+        .unwrap_or(FAMILIES.len() - 1)
 }
 
 impl Support {
@@ -113,24 +169,34 @@ impl Support {
         }
     }
 
-    fn describe(&self, framework: &str, text: &mut String) -> Result<(), std::fmt::Error> {
-        let converted: Vec<String> = self
-            .converted
-            .iter()
-            .map(|(class, count)| format!("{class} ({count})"))
-            .collect();
+    fn describe(&self, text: &mut String) -> Result<(), std::fmt::Error> {
         writeln!(
             text,
-            "{framework} layers that are converted, with the number of cases that show it: {}.\n",
-            converted.join(", ")
+            "| family | converted, with the number of cases | refused, in the words of the command |\n|---|---|---|"
         )?;
-        writeln!(
-            text,
-            "| {framework} layer | refused, in the words of the command |\n|---|---|"
-        )?;
-        for (class, reasons) in &self.refused {
-            let reasons: Vec<String> = reasons.iter().map(|reason| reason.replace('|', "\\|")).collect();
-            writeln!(text, "| {class} | {} |", reasons.join("; "))?;
+        for (i, (name, _)) in FAMILIES.iter().enumerate() {
+            let converted: Vec<String> = self
+                .converted
+                .iter()
+                .filter(|(class, _)| family(class) == i)
+                .map(|(class, count)| format!("{class} {count}"))
+                .collect();
+            let refused: Vec<String> = self
+                .refused
+                .iter()
+                .filter(|(class, _)| family(class) == i)
+                .map(|(class, reasons)| {
+                    let reasons: Vec<String> =
+                        reasons.iter().map(|reason| reason.replace('|', "\\|")).collect();
+                    format!("**{class}**: {}", reasons.join("; "))
+                })
+                .collect();
+            writeln!(
+                text,
+                "| {name} | {} | {} |",
+                converted.join(", "),
+                refused.join("<br>")
+            )?;
         }
         Ok(())
     }
