@@ -20,7 +20,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The variable's own name: the last part, without the `:0` of TensorFlow.
+    /// The name without the `:0` of TensorFlow.
+    fn path(&self) -> &str {
+        self.name.split(':').next().unwrap_or(&self.name)
+    }
+
+    /// The variable's own name: the last part of the path.
     pub(super) fn variable(&self) -> &str {
         let last = self.name.rsplit('/').next().unwrap_or(&self.name);
         last.split(':').next().unwrap_or(last)
@@ -63,10 +68,7 @@ impl Named {
     }
 
     pub(super) fn listed(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        let plain = |entry: &'_ Entry| entry.name.split(':').next().unwrap_or_default().len();
-        self.entries
-            .iter()
-            .map(move |entry| (&entry.name[..plain(entry)], &entry.tensor))
+        self.entries.iter().map(|entry| (entry.path(), &entry.tensor))
     }
 
     /// The only dataset of the variable's name. Where there are several, the scopes have to tell them apart; the
@@ -82,6 +84,13 @@ impl Named {
         for (i, scope) in scopes.iter().rev().enumerate() {
             if found.len() > 1 && (i == 0 || found.iter().any(|entry| entry.within(scope))) {
                 found.retain(|entry| entry.within(scope));
+            }
+        }
+        // Names may hold slashes: the end of `conv/bn` is no mention of the layer `bn`.
+        if let (Some(scope), 2..) = (scopes.last(), found.len()) {
+            let path = format!("{scope}/{variable}");
+            if found.iter().any(|entry| entry.path() == path) {
+                found.retain(|entry| entry.path() == path);
             }
         }
         match found[..] {
