@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// Print results as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Raise or lower what a file may ask for; K, M and G are powers of 1024. Names: nodes, nesting, rank, text-bytes,
+    /// Raise or lower what a file may ask for; K, M and G are powers of 1024. Names: nodes, nesting, rank, elements, text-bytes,
     /// inflated-bytes, tensor-bytes.
     #[arg(long = "limit", global = true, value_name = "NAME=VALUE", value_parser = limit)]
     pub(crate) limits: Vec<(String, u64)>,

@@ -8,11 +8,13 @@
 mod activation;
 mod attention;
 mod conv;
+mod finish;
 mod layer_training;
 mod linear;
 mod merge;
 mod norm;
 mod output;
+mod place;
 mod pool;
 mod recurrent;
 mod reshape;
@@ -22,13 +24,13 @@ pub(crate) mod training;
 mod volume;
 
 pub(crate) use activation::has_class;
+use finish::works_in_place;
+use place::{Place, identity, inverse};
 
 use crate::format::{Base, Layer, Preprocessor, Rate, Updater, Vertex};
 use crate::legalize::Legal;
-use caribou_ir::op::{Op, Operator, Transpose};
-use caribou_ir::{
-    Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Severity, Tensor, ValueId,
-};
+use caribou_ir::op::{Op, Operator};
+use caribou_ir::{Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -58,15 +60,6 @@ pub(crate) enum Kind {
         preprocessor: Option<Preprocessor>,
     },
     Vertex(Vertex),
-}
-
-/// Where a value is found: axis `i` of the value is axis `order[i]` of the array that `vertex` makes.
-#[derive(Clone, PartialEq)]
-struct Place {
-    vertex: String,
-    order: Vec<usize>,
-    /// Whether the steps (axis 1 of the value) are in reverse order.
-    reversed: bool,
 }
 
 /// Which axis orders the archive takes and gives.
@@ -270,111 +263,8 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn transpose(&mut self, node: &Node, op: &Transpose) -> Lowered<()> {
-        let mut place = self.place(node.inputs[0], &node.origin)?;
-        if place.reversed {
-            place = self.forwards(node.inputs[0], &node.origin)?;
-        }
-        self.mark_shared(node.inputs[0], &place);
-        place.order = op.permutation.iter().map(|&axis| place.order[axis]).collect();
-        self.places.insert(node.outputs[0], place);
-        Ok(())
-    }
-
-    /// The output is where the input is.
-    fn alias(&mut self, node: &Node) -> Lowered<()> {
-        let place = self.place(node.inputs[0], &node.origin)?;
-        self.mark_shared(node.inputs[0], &place);
-        self.places.insert(node.outputs[0], place);
-        self.report(&node.origin, None);
-        Ok(())
-    }
-
-    /// Before a second value is found at the vertex of `value`: when others read `value`, the vertex must stay as it is.
-    fn mark_shared(&mut self, value: ValueId, place: &Place) {
-        if self.uses[value.index()] != 1 {
-            self.shared.insert(place.vertex.clone());
-        }
-    }
-
-    fn place(&self, value: ValueId, origin: &Origin) -> Lowered<Place> {
-        self.places
-            .get(&value)
-            .cloned()
-            .ok_or_else(|| inexpressible(origin, "it reads a constant, which DL4J has no vertex for"))
-    }
-
     fn rank(&self, value: ValueId) -> usize {
         self.graph.shape(value).rank()
-    }
-
-    /// The value with its steps in forward order.
-    fn forwards(&mut self, value: ValueId, origin: &Origin) -> Lowered<Place> {
-        let place = self.place(value, origin)?;
-        if !place.reversed {
-            return Ok(place);
-        }
-        let order = vec![0, 2, 1];
-        let from = self.in_order(&place, &order, origin)?;
-        let name = self.vertex(
-            origin,
-            "forwards",
-            Vertex::ReverseTimeSeries {
-                mask_array_input_name: None,
-            },
-            &[from],
-        );
-        let place = Place {
-            vertex: name,
-            order,
-            reversed: false,
-        };
-        self.places.insert(value, place.clone());
-        Ok(place)
-    }
-
-    /// The vertex that makes `value` with its axis `i` as axis `order[i]` of the array.
-    fn array(&mut self, value: ValueId, order: &[usize], origin: &Origin) -> Lowered<String> {
-        let place = self.forwards(value, origin)?;
-        self.in_order(&place, order, origin)
-    }
-
-    fn in_order(&mut self, place: &Place, order: &[usize], origin: &Origin) -> Lowered<String> {
-        if place.order == order {
-            return Ok(place.vertex.clone());
-        }
-        let mut permutation = vec![0; order.len()];
-        for (&to, &from) in order.iter().zip(&place.order) {
-            permutation[to] = from;
-        }
-        if permutation.first() != Some(&0) {
-            return Err(inexpressible(origin, "it moves the batch axis"));
-        }
-        let key = (place.vertex.clone(), permutation.clone());
-        if let Some(name) = self.permuted.get(&key) {
-            return Ok(name.clone());
-        }
-        let mut name = place.vertex.clone();
-        // Nothing takes the gradient of an input that is read once, and a chain stays one with a single permutation.
-        let input = self
-            .graph
-            .inputs()
-            .iter()
-            .zip(&self.inputs)
-            .find(|(_, edge)| edge.name == name);
-        let plain = input.is_some_and(|(port, _)| self.uses[port.value.index()] == 1);
-        for step in if plain {
-            vec![permutation]
-        } else {
-            involutions(&permutation)
-        } {
-            let pre_processor = Preprocessor::Permute {
-                permutation_indices: step[1..].to_vec(),
-            };
-            name = self.vertex(origin, "permute", Vertex::Preprocessor { pre_processor }, &[name]);
-        }
-        self.permuted.insert(key, name.clone());
-        Ok(name)
     }
 
     /// A name that no other vertex has.
@@ -474,17 +364,6 @@ impl<'g> Lowering<'g> {
         self.by_name.get(name).map(|&i| &mut self.vertices[i])
     }
 
-    fn put(&mut self, value: ValueId, vertex: String, order: Vec<usize>) {
-        self.places.insert(
-            value,
-            Place {
-                vertex,
-                order,
-                reversed: false,
-            },
-        );
-    }
-
     fn report(&mut self, origin: &Origin, target: Option<&str>) {
         let next = self.layers.len();
         let position = *self.reported.entry(origin.layer.clone()).or_insert(next);
@@ -502,118 +381,6 @@ impl<'g> Lowering<'g> {
     fn rewrite(&mut self, name: &'static str, origin: &Origin, reason: &str) {
         self.rewrites.push(Rewrite::new(name, origin, reason));
     }
-
-    /// Drops what nothing reads, and folds preprocessors into the layers behind them.
-    fn finish(mut self, outputs: Vec<Edge>) -> Result<Network, Findings> {
-        let mut needed: HashSet<String> = outputs.iter().map(|edge| edge.name.clone()).collect();
-        for placed in self.vertices.iter().rev() {
-            if needed.contains(&placed.name) {
-                needed.extend(placed.inputs.iter().cloned());
-            }
-        }
-        self.vertices.retain(|placed| needed.contains(&placed.name));
-        let mut vertices = fold_preprocessors(self.vertices, &outputs);
-        embeddings_last(&mut vertices, &self.inputs);
-        let names: HashSet<&str> = vertices.iter().map(|placed| placed.name.as_str()).collect();
-        for entry in &mut self.layers {
-            entry.target.retain(|target| names.contains(target.as_str()));
-        }
-        let mut vertices = vertices;
-        if let Some(training) = self.training {
-            let findings = &mut self.findings;
-            layer_training::apply(&mut vertices, training, &self.optimiser, findings);
-            let edges = (&self.inputs[..], &outputs[..]);
-            layer_training::freeze(
-                &mut vertices,
-                training,
-                &self.optimiser,
-                edges,
-                &mut self.findings,
-            );
-        }
-        let known = self.training.and_then(|training| training.state.as_ref());
-        let state = known.map(|known| training::state(&vertices, &self.optimiser, known));
-        let state = state.transpose().map_err(|error| {
-            let message = format!("the state of the optimiser does not fit the parameters: {error}");
-            Findings::from(Finding::new(Severity::Error, PARAMETER, None, message))
-        })?;
-        Ok(Network {
-            state,
-            inputs: self.inputs,
-            outputs,
-            vertices,
-            layers: self.layers,
-            rewrites: self.rewrites,
-            findings: self.findings,
-        })
-    }
-}
-
-/// Puts a preprocessor that only one layer reads into that layer. Layers that work in place keep theirs apart: what
-/// a permutation gives shares the memory of what it reads.
-fn fold_preprocessors(vertices: Vec<Placed>, outputs: &[Edge]) -> Vec<Placed> {
-    let mut uses: HashMap<String, usize> = HashMap::new();
-    for edge in outputs {
-        *uses.entry(edge.name.clone()).or_default() += 1;
-    }
-    for input in vertices.iter().flat_map(|placed| &placed.inputs) {
-        *uses.entry(input.clone()).or_default() += 1;
-    }
-    let mut folded: Vec<Placed> = Vec::with_capacity(vertices.len());
-    for mut placed in vertices {
-        while let Kind::Layer { layer, preprocessor } = &mut placed.kind {
-            let before = folded
-                .iter()
-                .position(|other| other.name == placed.inputs[0] && uses[&other.name] == 1);
-            let Some(before) = before else { break };
-            let Kind::Vertex(Vertex::Preprocessor { pre_processor }) = &folded[before].kind else {
-                break;
-            };
-            // Stock DL4J takes gradients through a chain of preprocessors in the wrong order: one is all a layer gets.
-            if overwrites_input(layer) || preprocessor.is_some() {
-                break;
-            }
-            *preprocessor = Some(pre_processor.clone());
-            placed.inputs = folded.remove(before).inputs;
-        }
-        folded.push(placed);
-    }
-    folded
-}
-
-/// Puts other readers of an input before the embeddings that read it too. An embedding has no gradient to give to its
-/// input, and stock DL4J, which goes backwards, fails to add that to a gradient which is there already.
-fn embeddings_last(vertices: &mut [Placed], inputs: &[Edge]) {
-    let embeds = |placed: &Placed| {
-        matches!(
-            &placed.kind,
-            Kind::Layer {
-                layer: Layer::EmbeddingSequenceLayer(_),
-                ..
-            }
-        )
-    };
-    let embedded: HashSet<String> = vertices
-        .iter()
-        .filter(|placed| embeds(placed))
-        .flat_map(|placed| placed.inputs.clone())
-        .collect();
-    let is_input = |name: &String| inputs.iter().any(|edge| edge.name == *name);
-    vertices.sort_by_key(|placed| {
-        embeds(placed)
-            || !placed.inputs.iter().all(is_input)
-            || !placed.inputs.iter().any(|input| embedded.contains(input))
-    });
-}
-
-/// Layers that overwrite their input at inference.
-fn overwrites_input(layer: &Layer) -> bool {
-    matches!(layer, Layer::ActivationLayer(_) | Layer::PReLULayer(_))
-}
-
-/// Layers that overwrite their input at inference, or give it on as it is.
-fn works_in_place(layer: &Layer) -> bool {
-    overwrites_input(layer) || matches!(layer, Layer::DropoutLayer(_))
 }
 
 /// A refusal at `origin`.
@@ -624,68 +391,4 @@ fn inexpressible(origin: &Origin, message: impl Into<String>) -> Box<Finding> {
 /// A parameter that could not be viewed as the archive wants it.
 fn viewed<T>(result: Result<T, caribou_ir::TensorError>, origin: &Origin) -> Lowered<T> {
     result.map_err(|error| Box::new(Finding::error(PARAMETER, origin, error.to_string())))
-}
-
-/// One or two permutations that make up `permutation` and are their own inverses. Stock DL4J takes gradients back by
-/// the permutation itself instead of its inverse, so others could not be trained through. A cycle is the product of two
-/// reflections: `j[i] -> j[-i]`, then `j[i] -> j[1 - i]`.
-fn involutions(permutation: &[usize]) -> Vec<Vec<usize>> {
-    if (0..permutation.len()).all(|i| permutation[permutation[i]] == i) {
-        return vec![permutation.to_vec()];
-    }
-    let mut first = identity(permutation.len());
-    let mut second = identity(permutation.len());
-    let mut seen = vec![false; permutation.len()];
-    for start in 0..permutation.len() {
-        let mut cycle = Vec::new();
-        let mut j = start;
-        while !std::mem::replace(&mut seen[j], true) {
-            cycle.push(j);
-            j = permutation[j];
-        }
-        let n = cycle.len();
-        for i in 0..n {
-            second[cycle[i]] = cycle[(n - i) % n];
-            first[cycle[i]] = cycle[(n + 1 - i) % n];
-        }
-    }
-    vec![first, second]
-}
-
-fn identity(rank: usize) -> Vec<usize> {
-    (0..rank).collect()
-}
-
-fn inverse(permutation: &[usize]) -> Vec<usize> {
-    let mut inverse = vec![0; permutation.len()];
-    for (i, &axis) in permutation.iter().enumerate() {
-        inverse[axis] = i;
-    }
-    inverse
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_permutation_is_two_that_undo_themselves() {
-        for permutation in [
-            vec![0, 2, 3, 1],
-            vec![0, 3, 1, 2],
-            vec![0, 2, 3, 4, 1],
-            vec![0, 2, 1],
-            vec![0, 2, 1, 4, 3],
-        ] {
-            let steps = involutions(&permutation);
-            for step in &steps {
-                assert!((0..step.len()).all(|i| step[step[i]] == i), "{step:?}");
-            }
-            // Axis j of the result is axis step[j] of what the step reads.
-            let total: Vec<usize> = (0..permutation.len())
-                .map(|j| steps.iter().rev().fold(j, |axis, step| step[axis]))
-                .collect();
-            assert_eq!(total, permutation);
-        }
-    }
 }

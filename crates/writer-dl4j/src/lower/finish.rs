@@ -1,0 +1,121 @@
+//! The last steps over all vertices: what nothing reads is dropped, preprocessors move into layers, and vertices into an
+//! order that stock DL4J can train.
+
+use super::{Edge, Kind, Lowering, Network, PARAMETER, Placed, layer_training, training};
+use crate::format::{Layer, Vertex};
+use caribou_ir::{Finding, Findings, Severity};
+use std::collections::{HashMap, HashSet};
+
+impl Lowering<'_> {
+    /// Drops what nothing reads, and folds preprocessors into the layers behind them.
+    pub(super) fn finish(mut self, outputs: Vec<Edge>) -> Result<Network, Findings> {
+        let mut needed: HashSet<String> = outputs.iter().map(|edge| edge.name.clone()).collect();
+        for placed in self.vertices.iter().rev() {
+            if needed.contains(&placed.name) {
+                needed.extend(placed.inputs.iter().cloned());
+            }
+        }
+        self.vertices.retain(|placed| needed.contains(&placed.name));
+        let mut vertices = fold_preprocessors(self.vertices, &outputs);
+        embeddings_last(&mut vertices, &self.inputs);
+        let names: HashSet<&str> = vertices.iter().map(|placed| placed.name.as_str()).collect();
+        for entry in &mut self.layers {
+            entry.target.retain(|target| names.contains(target.as_str()));
+        }
+        let mut vertices = vertices;
+        if let Some(training) = self.training {
+            let findings = &mut self.findings;
+            layer_training::apply(&mut vertices, training, &self.optimiser, findings);
+            let edges = (&self.inputs[..], &outputs[..]);
+            layer_training::freeze(
+                &mut vertices,
+                training,
+                &self.optimiser,
+                edges,
+                &mut self.findings,
+            );
+        }
+        let known = self.training.and_then(|training| training.state.as_ref());
+        let state = known.map(|known| training::state(&vertices, &self.optimiser, known));
+        let state = state.transpose().map_err(|error| {
+            let message = format!("the state of the optimiser does not fit the parameters: {error}");
+            Findings::from(Finding::new(Severity::Error, PARAMETER, None, message))
+        })?;
+        Ok(Network {
+            state,
+            inputs: self.inputs,
+            outputs,
+            vertices,
+            layers: self.layers,
+            rewrites: self.rewrites,
+            findings: self.findings,
+        })
+    }
+}
+
+/// Puts a preprocessor that only one layer reads into that layer. Layers that work in place keep theirs apart: what
+/// a permutation gives shares the memory of what it reads.
+fn fold_preprocessors(vertices: Vec<Placed>, outputs: &[Edge]) -> Vec<Placed> {
+    let mut uses: HashMap<String, usize> = HashMap::new();
+    for edge in outputs {
+        *uses.entry(edge.name.clone()).or_default() += 1;
+    }
+    for input in vertices.iter().flat_map(|placed| &placed.inputs) {
+        *uses.entry(input.clone()).or_default() += 1;
+    }
+    let mut folded: Vec<Placed> = Vec::with_capacity(vertices.len());
+    for mut placed in vertices {
+        while let Kind::Layer { layer, preprocessor } = &mut placed.kind {
+            let before = folded
+                .iter()
+                .position(|other| other.name == placed.inputs[0] && uses[&other.name] == 1);
+            let Some(before) = before else { break };
+            let Kind::Vertex(Vertex::Preprocessor { pre_processor }) = &folded[before].kind else {
+                break;
+            };
+            // Stock DL4J takes gradients through a chain of preprocessors in the wrong order: one is all a layer gets.
+            if overwrites_input(layer) || preprocessor.is_some() {
+                break;
+            }
+            *preprocessor = Some(pre_processor.clone());
+            placed.inputs = folded.remove(before).inputs;
+        }
+        folded.push(placed);
+    }
+    folded
+}
+
+/// Puts other readers of an input before the embeddings that read it too. An embedding has no gradient to give to its
+/// input, and stock DL4J, which goes backwards, fails to add that to a gradient which is there already.
+fn embeddings_last(vertices: &mut [Placed], inputs: &[Edge]) {
+    let embeds = |placed: &Placed| {
+        matches!(
+            &placed.kind,
+            Kind::Layer {
+                layer: Layer::EmbeddingSequenceLayer(_),
+                ..
+            }
+        )
+    };
+    let embedded: HashSet<String> = vertices
+        .iter()
+        .filter(|placed| embeds(placed))
+        .flat_map(|placed| placed.inputs.clone())
+        .collect();
+    let is_input = |name: &String| inputs.iter().any(|edge| edge.name == *name);
+    vertices.sort_by_key(|placed| {
+        embeds(placed)
+            || !placed.inputs.iter().all(is_input)
+            || !placed.inputs.iter().any(|input| embedded.contains(input))
+    });
+}
+
+/// Layers that overwrite their input at inference.
+pub(super) fn overwrites_input(layer: &Layer) -> bool {
+    matches!(layer, Layer::ActivationLayer(_) | Layer::PReLULayer(_))
+}
+
+/// Layers that overwrite their input at inference, or give it on as it is.
+pub(super) fn works_in_place(layer: &Layer) -> bool {
+    overwrites_input(layer) || matches!(layer, Layer::DropoutLayer(_))
+}
