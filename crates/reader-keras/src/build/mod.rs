@@ -239,17 +239,7 @@ impl Builder<'_> {
             );
             return None;
         }
-        let weights = match scope.weights {
-            Some(_) => None,
-            None => match self.store.of_layer(layer) {
-                Ok(weights) => Some(weights),
-                Err(error) => {
-                    self.findings
-                        .push(Finding::error(layers::WEIGHT, &origin(layer), error.to_string()));
-                    return None;
-                }
-            },
-        };
+        let weights = self.own_weights(layer, scope)?;
         let empty = Weights::default();
         let mut scopes: Vec<&str> = scope.names.iter().map(String::as_str).collect();
         scopes.push(&layer.name);
@@ -280,6 +270,21 @@ impl Builder<'_> {
         }
     }
 
+    /// The weights of a layer of the outermost model; `Some(None)` for a layer within another, whose model has them.
+    fn own_weights(&mut self, layer: &Layer, scope: &Scope<'_>) -> Option<Option<Weights>> {
+        if scope.weights.is_some() {
+            return Some(None);
+        }
+        match self.store.of_layer(layer) {
+            Ok(weights) => Some(Some(weights)),
+            Err(error) => {
+                self.findings
+                    .push(Finding::error(layers::WEIGHT, &origin(layer), error.to_string()));
+                None
+            }
+        }
+    }
+
     fn nested(
         &mut self,
         layer: &Layer,
@@ -295,17 +300,7 @@ impl Builder<'_> {
                 return None;
             }
         };
-        let own = match scope.weights {
-            Some(_) => None,
-            None => match self.store.of_layer(layer) {
-                Ok(weights) => Some(weights),
-                Err(error) => {
-                    self.findings
-                        .push(Finding::error(layers::WEIGHT, &origin(layer), error.to_string()));
-                    return None;
-                }
-            },
-        };
+        let own = self.own_weights(layer, scope)?;
         let mut names = scope.names.clone();
         names.push(layer.name.clone());
         let frozen = scope.frozen || layer.config.flag_or("trainable", true) == Ok(false);
