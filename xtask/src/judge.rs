@@ -23,6 +23,8 @@ pub(crate) struct Request {
     pub(crate) inputs: Vec<PathBuf>,
     /// Outputs are written to `<prefix>0.npy`, `<prefix>1.npy`, ….
     pub(crate) prefix: PathBuf,
+    /// How far the outputs of another batch may differ, relative to the largest magnitude.
+    pub(crate) tolerance: f64,
     /// Whether to train one step.
     pub(crate) fit: bool,
     /// What to train on in place of that.

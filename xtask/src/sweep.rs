@@ -113,6 +113,7 @@ fn outcome(case: &Case, caribou: &Path, judge: &mut Judge, work: &Path) -> Resul
         code => return Ok(Outcome::Wrong(format!("the command ended with {code:?}: {said}"))),
     }
     let request = Request {
+        tolerance: case.tolerance,
         archive,
         inputs: case
             .inputs

@@ -19,6 +19,7 @@ pub(crate) fn judge(
 ) -> Result<Verdict, Failure> {
     let inputs = permuted(case.arrays(&case.inputs)?, &converted.report.inputs);
     let request = Request {
+        tolerance: case.tolerance,
         archive: converted.archive.clone(),
         inputs: written(&inputs, "in", work)?,
         prefix: work.join("out"),

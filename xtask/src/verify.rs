@@ -327,6 +327,7 @@ fn round_trip(case: &Case, converted: &Converted) -> Result<Verdict, Failure> {
 /// What to ask of stock DL4J: the archive with the case's inputs.
 fn request(case: &Case, converted: &Converted, work: &Path) -> Result<Request, Failure> {
     let mut request = Request {
+        tolerance: case.tolerance,
         archive: converted.archive.clone(),
         inputs: Vec::new(),
         prefix: work.join("out"),

@@ -113,7 +113,7 @@ public final class Judge {
             same &= outputs[i].equalsWithEps(again[i].castTo(DataType.FLOAT), 1e-7);
         }
         answer.put("repeatable", same);
-        answer.put("batch_independent", batchIndependent(model, before, outputs));
+        answer.put("batch_independent", batchIndependent(model, before, outputs, request.path("tolerance").asDouble(1e-5)));
         if (request.has("training")) {
             answer.put("losses", train(model, request.get("training")));
         } else if (request.path("fit").asBoolean(false)) {
@@ -146,13 +146,13 @@ public final class Judge {
         return ((ComputationGraph) model).output(false, inputs);
     }
 
-    /** Whether the first example alone, and all examples twice, give what they gave together. */
-    private static boolean batchIndependent(Model model, INDArray[] inputs, INDArray[] outputs) {
+    /** Whether the first example alone, and all examples twice, give what they gave together, within the case's tolerance. */
+    private static boolean batchIndependent(Model model, INDArray[] inputs, INDArray[] outputs, double tolerance) {
         INDArray[] alone = output(model, Arrays.stream(inputs).map(Judge::first).toArray(INDArray[]::new));
         INDArray[] twice = output(model, Arrays.stream(inputs).map(Judge::twice).toArray(INDArray[]::new));
         boolean same = true;
         for (int i = 0; i < outputs.length; i++) {
-            same &= close(first(outputs[i]), alone[i]) && close(twice(outputs[i]), twice[i]);
+            same &= close(first(outputs[i]), alone[i], tolerance) && close(twice(outputs[i]), twice[i], tolerance);
         }
         return same;
     }
@@ -165,10 +165,10 @@ public final class Judge {
         return Nd4j.concat(0, array, array).dup('c');
     }
 
-    private static boolean close(INDArray expected, INDArray found) {
+    private static boolean close(INDArray expected, INDArray found, double tolerance) {
         double scale = Math.max(1e-30, expected.amaxNumber().doubleValue());
         return Arrays.equals(expected.shape(), found.shape())
-                && expected.sub(found.castTo(DataType.FLOAT)).amaxNumber().doubleValue() <= 1e-5 * scale;
+                && expected.sub(found.castTo(DataType.FLOAT)).amaxNumber().doubleValue() <= tolerance * scale;
     }
 
     /** One step of training towards labels that differ from the outputs: the score is finite and parameters move. */
