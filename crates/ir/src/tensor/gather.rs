@@ -4,9 +4,9 @@ use super::TensorError;
 use super::store::{Element, Stored, with_element};
 use super::view::{Factor, View};
 
-/// Elements of one block: large enough that a transposition reads runs of neighbours, small enough that all
-/// buffers of a conversion stay far below the 64 MiB that it may use.
-const BLOCK: usize = 1 << 20;
+/// Elements of one block: large enough that a transposition reads runs of neighbours (a wide kernel is read row by row, once
+/// a block), small enough that the four or five buffers of a conversion stay below the 64 MiB that it may use.
+const BLOCK: usize = 1 << 21;
 
 /// Tile edge of the two-dimensional copy: two tiles of 32 x 32 numbers fit the first-level cache.
 const TILE: usize = 32;
