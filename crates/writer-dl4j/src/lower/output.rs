@@ -3,9 +3,12 @@
 use super::{Edge, Kind, Lowering, Placed, identity, inverse};
 use crate::format::{
     self, Activation as Class, Cnn3DLossLayer, CnnLossLayer, Layer, LossFunction, LossLayer, OutputLayer,
-    RnnLossLayer, RnnOutputLayer, RowVector,
+    Rate, RnnLossLayer, RnnOutputLayer, RowVector, Updater,
 };
 use caribou_ir::{LossKind, Origin, Port, Tensor};
+
+/// The most features of a sequence that an output layer with a square matrix is written for.
+const WIDEST_SEQUENCE: usize = 512;
 
 /// The loss of an output is a multiple of the source's.
 const SCALED: caribou_ir::Code = caribou_ir::Code("D0115");
@@ -89,9 +92,15 @@ impl Lowering<'_> {
             return Ok(Edge { name, permutation });
         }
         let vertex = self.array(port.value, &order, origin)?;
-        let name = match self.loss_layer(&vertex, rank, &order, given, origin) {
-            Some(name) => name,
-            None => self.copy(&vertex, origin),
+        let features = self.graph.shape(port.value).size(2);
+        let name = match (rank, features) {
+            (3, Some(features)) if order == identity(3) && features <= WIDEST_SEQUENCE => {
+                self.sequence_output(&vertex, features, given, origin)
+            }
+            _ => match self.loss_layer(&vertex, rank, &order, given, origin) {
+                Some(name) => name,
+                None => self.copy(&vertex, origin),
+            },
         };
         Ok(Edge { name, permutation })
     }
@@ -243,6 +252,45 @@ impl Lowering<'_> {
                 self.by_name.insert(placed.name.clone(), i);
             }
         }
+    }
+
+    /// The output of a sequence `[N, T, F]`. Stock DL4J can't train a loss layer in that order, but an output layer: one
+    /// that gives its input, whose parameters no optimiser moves.
+    fn sequence_output(
+        &mut self,
+        vertex: &str,
+        features: usize,
+        given: Option<LossFunction>,
+        origin: &Origin,
+    ) -> String {
+        let mut unit = vec![0.0; features * features];
+        unit.iter_mut()
+            .step_by(features + 1)
+            .for_each(|value| *value = 1.0);
+        let parameters = vec![Tensor::vector(&unit), Tensor::filled(&[features], 0.0)];
+        let loss_fn = given.unwrap_or_else(|| loss(LossKind::MeanSquaredError));
+        self.rewrite(
+            "output-of-a-sequence",
+            origin,
+            "stock DL4J can't train a loss layer on [N, T, F]; an output layer with the unit matrix gives its input, and is never trained",
+        );
+        let still = Updater::Sgd {
+            rate: Rate::constant(0.0),
+        };
+        let learning = std::mem::replace(&mut self.updater, still);
+        let name = self.layer(origin, "loss", vertex.to_owned(), None, parameters, |base| {
+            RnnOutputLayer {
+                base,
+                nin: features,
+                nout: features,
+                has_bias: true,
+                loss_fn,
+                rnn_data_format: "NWC".into(),
+            }
+            .into()
+        });
+        self.updater = learning;
+        name
     }
 
     /// A loss layer behind `vertex`, in the order of the port. `None` where stock DL4J can't train one.
