@@ -94,7 +94,7 @@ impl Lowering<'_> {
         let vertex = self.array(port.value, &order, origin)?;
         let features = self.graph.shape(port.value).size(2);
         let name = match (rank, features) {
-            (3, Some(features)) if order == identity(3) && features <= WIDEST_SEQUENCE => {
+            (3, Some(features)) if order == identity(3) && features <= WIDEST_SEQUENCE && self.learns() => {
                 self.sequence_output(&vertex, features, given, origin)
             }
             _ => match self.loss_layer(&vertex, rank, &order, given, origin) {
@@ -252,6 +252,16 @@ impl Lowering<'_> {
                 self.by_name.insert(placed.name.clone(), i);
             }
         }
+    }
+
+    /// Whether the network has parameters that training moves.
+    fn learns(&self) -> bool {
+        self.vertices.iter().any(|placed| match &placed.kind {
+            Kind::Layer { layer, .. } if !placed.parameters.is_empty() => layer
+                .base()
+                .is_some_and(|base| base.iupdater.as_ref() == Some(&self.updater)),
+            _ => false,
+        })
     }
 
     /// The output of a sequence `[N, T, F]`. Stock DL4J can't train a loss layer in that order, but an output layer: one
