@@ -1,12 +1,35 @@
 //! Recorded cases: a model, inputs, and the outputs that its own framework computed.
 
 use crate::Failure;
+use caribou_ir::{Reader, Source};
+use caribou_reader_caffe::CaffeReader;
+use caribou_reader_keras::KerasReader;
 use ndarray::ArrayD;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// The names that a model may have in the folder of its case.
-const MODELS: [&str; 2] = ["model.h5", "model.keras"];
+/// How a framework's models lie in the folders of their cases.
+struct Framework {
+    /// The names that a model may have.
+    models: &'static [&'static str],
+    /// The names that a second file with its weights may have.
+    weights: &'static [&'static str],
+    reader: &'static (dyn Reader + Sync),
+}
+
+/// All frameworks; a case belongs to the first whose model it has.
+const FRAMEWORKS: &[Framework] = &[
+    Framework {
+        models: &["model.h5", "model.keras"],
+        weights: &[],
+        reader: &KerasReader,
+    },
+    Framework {
+        models: &["deploy.prototxt"],
+        weights: &["net.caffemodel", "net.caffemodel.h5"],
+        reader: &CaffeReader,
+    },
+];
 
 /// One case, as `case.json` describes it.
 #[derive(Debug, Deserialize)]
@@ -54,23 +77,46 @@ fn yes() -> bool {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Port {
     pub(crate) file: String,
+    /// The axes of the recorded array in the order in which the graph has them, where that is another one: examples come
+    /// first, and some networks put time there.
+    pub(crate) axes: Option<Vec<usize>>,
 }
 
 impl Case {
-    /// The model, in the form that the case has it.
-    pub(crate) fn model(&self) -> PathBuf {
-        MODELS
-            .iter()
-            .map(|name| self.directory.join(name))
-            .find(|path| path.exists())
-            .unwrap_or_else(|| self.directory.join(MODELS[0]))
+    /// The model, in the form that the case has it, and who reads it.
+    pub(crate) fn model(&self) -> std::io::Result<(Source, &'static dyn Reader)> {
+        let found = |names: &[&str]| {
+            let mut paths = names.iter().map(|name| self.directory.join(name));
+            paths.find(|path| path.exists())
+        };
+        for framework in FRAMEWORKS {
+            if let Some(model) = found(framework.models) {
+                let source = Source::open(model)?;
+                let source = match found(framework.weights) {
+                    Some(weights) => source.with_weights(Source::open(weights)?),
+                    None => source,
+                };
+                return Ok((source, framework.reader));
+            }
+        }
+        Err(std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            format!("{} has no model", self.directory.display()),
+        ))
     }
 
     pub(crate) fn arrays(&self, ports: &[Port]) -> Result<Vec<ArrayD<f32>>, Failure> {
-        ports
-            .iter()
-            .map(|port| Ok(ndarray_npy::read_npy(self.directory.join(&port.file))?))
-            .collect()
+        let read = |port: &Port| -> Result<ArrayD<f32>, Failure> {
+            let array: ArrayD<f32> = ndarray_npy::read_npy(self.directory.join(&port.file))?;
+            Ok(match &port.axes {
+                Some(axes) => array
+                    .permuted_axes(axes.clone())
+                    .as_standard_layout()
+                    .into_owned(),
+                None => array,
+            })
+        };
+        ports.iter().map(read).collect()
     }
 }
 

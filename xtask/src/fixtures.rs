@@ -1,6 +1,6 @@
 //! Cases made by the real frameworks, in an environment of pinned packages.
 
-use crate::Failure;
+use crate::{Failure, maven};
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
@@ -11,6 +11,8 @@ pub(crate) enum Environment {
     Keras,
     /// Keras 3.
     Keras3,
+    /// NumPy and OpenCV, which runs layers of forks of Caffe; Caffe itself comes with Maven.
+    Caffe,
 }
 
 impl Environment {
@@ -22,6 +24,7 @@ impl Environment {
                 "target/venv-keras3",
                 "xtask/fixtures/keras/requirements-keras3.txt",
             ),
+            Self::Caffe => ("target/venv-caffe", "xtask/fixtures/caffe/requirements.txt"),
         }
     }
 
@@ -61,5 +64,19 @@ pub(crate) fn keras(
     let out = root.join(out);
     shell.create_dir(&out)?;
     cmd!(shell, "{python} {script} {out} {corpus} {pattern}").run()?;
+    Ok(())
+}
+
+/// Writes the cases of Caffe whose names match, computed by real Caffe on a JVM.
+pub(crate) fn caffe(root: &Path, out: &str, pattern: &str) -> Result<(), Failure> {
+    let shell = Shell::new()?;
+    let Some(classpath) = maven::classpath(root, "caffe-judge")? else {
+        return Err("real Caffe comes with Maven and runs on Java; one of them is missing here".into());
+    };
+    let python = Environment::Caffe.python(root)?;
+    let script = root.join("xtask/fixtures/caffe/generate.py");
+    let out = root.join(out);
+    shell.create_dir(&out)?;
+    cmd!(shell, "{python} {script} {out} {classpath} {pattern}").run()?;
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! Stock DL4J on a JVM: one process for many archives, started anew when native code ends it.
 
-use crate::Failure;
+use crate::{Failure, maven};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
-use xshell::{Shell, cmd};
 
 /// What an answer starts with; native code prints on standard output too.
 const MARK: &str = "@judge ";
@@ -96,42 +95,8 @@ struct Process {
 impl Judge {
     /// Builds the judge with Maven, once. `None` when there is no Java or Maven.
     pub(crate) fn build(root: &Path) -> Result<Option<Self>, Failure> {
-        let shell = Shell::new()?;
-        if cmd!(shell, "java -version")
-            .quiet()
-            .ignore_stdout()
-            .ignore_stderr()
-            .run()
-            .is_err()
-            || cmd!(shell, "mvn -v")
-                .quiet()
-                .ignore_stdout()
-                .ignore_stderr()
-                .run()
-                .is_err()
-        {
-            return Ok(None);
-        }
-        let home = root.join("xtask/dl4j-judge");
-        let jar = home.join("target/dl4j-judge.jar");
-        let classpath = home.join("target/classpath.txt");
-        let modified = |path: &Path| {
-            std::fs::metadata(path)
-                .and_then(|metadata| metadata.modified())
-                .ok()
-        };
-        let sources = [
-            home.join("pom.xml"),
-            home.join("src/main/java/caribou/Judge.java"),
-        ];
-        let built = modified(&classpath).and(modified(&jar));
-        if built.is_none() || sources.iter().any(|source| modified(source) > built) {
-            eprintln!("building the DL4J judge with Maven …");
-            shell.change_dir(&home);
-            cmd!(shell, "mvn -q -B -Dstyle.color=never package").run()?;
-        }
-        let classpath = format!("{}:{}", jar.display(), shell.read_file(&classpath)?.trim());
-        Ok(Some(Self {
+        let classpath = maven::classpath(root, "dl4j-judge")?;
+        Ok(classpath.map(|classpath| Self {
             classpath,
             process: None,
         }))

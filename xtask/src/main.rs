@@ -7,6 +7,7 @@ mod case;
 mod fixtures;
 mod judge;
 mod libhdf5;
+mod maven;
 mod real;
 mod sweep;
 mod table;
@@ -82,6 +83,12 @@ enum Framework {
         #[arg(long)]
         all: bool,
     },
+    /// The committed cases of Caffe, in testdata/caffe: filled and run by real Caffe 1.0 (needs Java and Maven).
+    Caffe {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+    },
     /// A larger set of random Keras 2 networks, in target/keras-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -124,6 +131,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             "architectures",
             &case,
         )?,
+        Task::Fixtures {
+            framework: Framework::Caffe { case },
+        } => fixtures::caffe(&root, "testdata/caffe", &case)?,
         Task::Fixtures {
             framework: Framework::Sweep { case },
         } => fixtures::keras(&root, Environment::Keras, "target/keras-sweep", "sweep", &case)?,

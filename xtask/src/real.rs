@@ -35,9 +35,11 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode, Failure> {
         case: "fer emotion_model".into(),
         inputs: vec![Port {
             file: "in0.npy".into(),
+            axes: None,
         }],
         outputs: vec![Port {
             file: "out0.npy".into(),
+            axes: None,
         }],
         tolerance: 1e-4,
         expect: "convert".into(),

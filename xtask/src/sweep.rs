@@ -92,7 +92,7 @@ fn outcome(case: &Case, caribou: &Path, judge: &mut Judge, work: &Path) -> Resul
     std::fs::remove_file(&archive).ok();
     let ended = Command::new(caribou)
         .arg("convert")
-        .arg(case.model())
+        .arg(case.model()?.0.path())
         .arg("-o")
         .arg(&archive)
         .output()?;

@@ -3,6 +3,7 @@
 use caribou_ir::Findings;
 
 /// What a judge found.
+#[derive(Clone)]
 pub(crate) enum Verdict {
     /// The numbers agree, with this relative error.
     Right(f64),
