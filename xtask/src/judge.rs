@@ -12,8 +12,8 @@ use std::time::Duration;
 const MARK: &str = "@judge ";
 /// What is said of an archive that ended the JVM.
 const CRASHED: &str = "native code ended the JVM";
-/// How long one archive may take.
-const TIMEOUT: Duration = Duration::from_secs(180);
+/// How long an archive may take, and how much longer for each megabyte of it.
+const TIMEOUT: (Duration, Duration) = (Duration::from_secs(180), Duration::from_secs(5));
 
 /// One archive to run.
 #[derive(Debug, Serialize)]
@@ -104,7 +104,9 @@ impl Judge {
 
     /// Runs one archive. The error of an archive that ends the JVM, or takes too long, says so.
     pub(crate) fn run(&mut self, request: &Request) -> Result<Answer, Failure> {
-        self.ask(&serde_json::to_string(request)?)
+        let megabytes = std::fs::metadata(&request.archive)?.len() / 1_000_000;
+        let timeout = TIMEOUT.0 + TIMEOUT.1 * u32::try_from(megabytes)?;
+        self.ask(&serde_json::to_string(request)?, timeout)
     }
 
     /// Ends the JVM by a fault in native code and judges an archive all the same: what a crash costs is the archive
@@ -113,7 +115,7 @@ impl Judge {
     /// # Errors
     /// When the crash went unnoticed, or the JVM was not started anew.
     pub(crate) fn survives_a_crash(&mut self, request: &Request) -> Result<(), Failure> {
-        let crashed = self.ask(r#"{"crash": true}"#)?;
+        let crashed = self.ask(r#"{"crash": true}"#, TIMEOUT.0)?;
         if crashed.ok || crashed.error != CRASHED {
             return Err(format!("a crash of the JVM was taken for: {}", crashed.error).into());
         }
@@ -124,7 +126,7 @@ impl Judge {
         Ok(())
     }
 
-    fn ask(&mut self, line: &str) -> Result<Answer, Failure> {
+    fn ask(&mut self, line: &str, timeout: Duration) -> Result<Answer, Failure> {
         let mut process = match self.process.take() {
             Some(process) => process,
             None => self.start()?,
@@ -139,7 +141,7 @@ impl Judge {
         if sent.is_err() {
             return failed("the JVM was gone before the archive was read");
         }
-        match process.answers.recv_timeout(TIMEOUT) {
+        match process.answers.recv_timeout(timeout) {
             Ok(answer) => {
                 self.process = Some(process);
                 Ok(serde_json::from_str(&answer)?)
@@ -166,7 +168,8 @@ impl Judge {
                 &self.classpath,
                 "caribou.Judge",
             ])
-            .env("OMP_NUM_THREADS", "2")
+            // Threads of OpenMP wait by spinning: on busy cores a deep network would starve.
+            .env("OMP_NUM_THREADS", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -68,11 +68,15 @@ enum Framework {
         #[arg(long, default_value = "*")]
         case: String,
     },
-    /// The families of keras.applications and networks built from them, in target/architectures.
+    /// The families of keras.applications and networks built from them, in target/architectures: those of Keras 2 as
+    /// NAME, those of Keras 3 as NAME_keras3_h5 and NAME_keras3_keras.
     Architectures {
         /// Only the cases whose name matches.
         #[arg(long, default_value = "*")]
         case: String,
+        /// Only those of one generation of Keras, 2 or 3.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(2..=3))]
+        keras: Option<u8>,
     },
     /// The committed cases of Keras 3, in testdata/keras3: a subset of the same cases.
     Keras3 {
@@ -123,14 +127,14 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             fixtures::keras(&root, Environment::Keras3, out, corpus, &case)?;
         }
         Task::Fixtures {
-            framework: Framework::Architectures { case },
-        } => fixtures::keras(
-            &root,
-            Environment::Keras,
-            "target/architectures",
-            "architectures",
-            &case,
-        )?,
+            framework: Framework::Architectures { case, keras },
+        } => {
+            for (generation, environment) in [(2, Environment::Keras), (3, Environment::Keras3)] {
+                if keras.is_none_or(|keras| keras == generation) {
+                    fixtures::keras(&root, environment, "target/architectures", "architectures", &case)?;
+                }
+            }
+        }
         Task::Fixtures {
             framework: Framework::Caffe { case },
         } => fixtures::caffe(&root, "testdata/caffe", &case)?,

@@ -49,5 +49,5 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode, Failure> {
         training: None,
         directory: home,
     };
-    verify::judge(&[case], Judge::build(root)?)
+    verify::judge(&[case], Judge::build(root)?, false)
 }

@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
 /// The verdicts of one judge.
 pub(crate) struct Column {
     name: &'static str,
+    /// Whether the error of each right case is printed too.
+    each: bool,
     right: usize,
     as_expected: usize,
     refused: usize,
@@ -29,9 +31,10 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    pub(crate) fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str, each: bool) -> Self {
         Self {
             name,
+            each,
             right: 0,
             as_expected: 0,
             refused: 0,
@@ -45,6 +48,9 @@ impl Column {
         match verdict {
             Verdict::Right(error) => {
                 self.right += 1;
+                if self.each {
+                    println!("{case}: {}: right: {error:.1e}", self.name);
+                }
                 if error > self.worst {
                     (self.worst, self.worst_case) = (error, case.to_owned());
                 }

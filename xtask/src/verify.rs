@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Other folders of cases.
     #[arg(long, default_values = COMMITTED)]
     cases: Vec<PathBuf>,
+    /// Also print the error of each case that is right.
+    #[arg(long)]
+    each: bool,
 }
 
 /// The folders of committed cases.
@@ -47,6 +50,7 @@ impl Options {
             libhdf5: false,
             case: "*".into(),
             cases: COMMITTED.map(PathBuf::from).to_vec(),
+            each: false,
         }
     }
 }
@@ -79,7 +83,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
     if options.dl4j && stock.is_none() {
         eprintln!("SKIPPED: there is no Java or no Maven here, so stock DL4J judged nothing");
     }
-    judge(&cases, stock)
+    judge(&cases, stock, options.each)
 }
 
 /// The verdicts on one case: the number of the judge's column, what was judged, and what was found.
@@ -87,14 +91,15 @@ type Verdicts = Vec<(usize, String, Verdict)>;
 
 /// Takes the cases through all judges and prints what they found. There is one JVM; reading, writing and running go
 /// on beside it.
-pub(crate) fn judge(cases: &[Case], judge: Option<Judge>) -> Result<ExitCode, Failure> {
+pub(crate) fn judge(cases: &[Case], judge: Option<Judge>, each: bool) -> Result<ExitCode, Failure> {
     let judge = judge.map(Mutex::new);
     if let Some(judge) = &judge {
         survive_a_crash(cases, judge)?;
     }
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (send, receive) = channel();
-    let mut columns = ["recorded truth", "round trip", "stock DL4J", "training"].map(Column::new);
+    let mut columns =
+        ["recorded truth", "round trip", "stock DL4J", "training"].map(|name| Column::new(name, each));
     std::thread::scope(|scope| {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..workers.min(cases.len()) {

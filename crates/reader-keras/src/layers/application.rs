@@ -1,6 +1,7 @@
 //! Layers that `keras.applications` defines for its own networks.
 
 use super::{CONFIG, Call, MISFIT, Outputs, config};
+use crate::weights::UNNAMED;
 use caribou_ir::op::{Constant, Elementwise, ElementwiseKind, Noise, NoiseKind, Unary, UnaryKind};
 
 /// `a + scale * b` (InceptionResNetV2's `CustomScaleLayer`).
@@ -26,7 +27,9 @@ pub(super) fn layer_scale(call: &mut Call<'_>) -> Outputs {
             format!("projection_dim: expected {size}, the last axis of its input, found {configured}");
         return Err(call.refuse(CONFIG, message));
     }
-    let value = call.weight("gamma", &[size])?;
+    // Keras 3 gives it no name.
+    let unnamed = |missing| call.weight(UNNAMED, &[size]).map_err(|_| missing);
+    let value = call.weight("gamma", &[size]).or_else(unnamed)?;
     let gamma = call.apply(Constant { value }, &[])?;
     let kind = ElementwiseKind::Multiply;
     Ok(vec![call.apply(Elementwise { kind }, &[x, gamma])?])

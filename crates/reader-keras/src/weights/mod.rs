@@ -14,6 +14,7 @@ use crate::hdf5::{Group, Hdf5Error};
 use crate::version::Generation;
 use caribou_ir::Tensor;
 use named::Named;
+pub(crate) use named::UNNAMED;
 use positioned::Positioned;
 
 /// Why a weight was not found.

@@ -6,6 +6,9 @@ use crate::hdf5::{Group, Hdf5Error};
 use caribou_ir::Tensor;
 use std::sync::Arc;
 
+/// What Keras 3 calls a variable to which its layer gives no name: `variable`, `variable_1` and so on.
+pub(crate) const UNNAMED: &str = "variable";
+
 /// The datasets of one outermost layer: a nested model keeps those of all its layers here.
 #[derive(Default, Clone)]
 pub(crate) struct Named {
@@ -29,6 +32,15 @@ impl Entry {
     pub(super) fn variable(&self) -> &str {
         let last = self.name.rsplit('/').next().unwrap_or(&self.name);
         last.split(':').next().unwrap_or(last)
+    }
+
+    /// Whether this is the variable's own name.
+    fn is(&self, variable: &str) -> bool {
+        let own = self.variable();
+        let number = own.strip_prefix(UNNAMED).and_then(|rest| rest.strip_prefix('_'));
+        own == variable
+            || variable == UNNAMED
+                && number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
     }
 
     /// Whether the layer called `scope` is on the way to the variable.
@@ -74,11 +86,7 @@ impl Named {
     /// The only dataset of the variable's name. Where there are several, the scopes have to tell them apart; the
     /// outermost of them is the group itself, which not all names repeat.
     pub(super) fn find(&self, scopes: &[&str], variable: &str) -> Result<&Tensor, WeightError> {
-        let mut found: Vec<&Entry> = self
-            .entries
-            .iter()
-            .filter(|entry| entry.variable() == variable)
-            .collect();
+        let mut found: Vec<&Entry> = self.entries.iter().filter(|entry| entry.is(variable)).collect();
         // The layer's own comes first. Names of the models between need not be in the path, since the layers of a
         // functional model are named without it.
         for (i, scope) in scopes.iter().rev().enumerate() {

@@ -77,6 +77,7 @@ const VARIABLES: &[(&str, &[Variable])] = &[
     ),
     ("LayerNormalization", LEARNED_SCALE),
     ("GroupNormalization", LEARNED_SCALE),
+    ("LayerScale", &[always("gamma")]),
     ("RMSNormalization", &[always("scale")]),
     (
         "Normalization",

@@ -192,7 +192,7 @@ fn number(call: &Call<'_>, name: &str, operand: &Operand) -> Found<Number> {
             Some(tensor) => Number::Known(tensor),
             None => Number::Value(call.inputs[*i]),
         }),
-        Operand::Plain(value) => array(value)
+        Operand::Plain(value) => array(elements(value))
             .map(Number::Known)
             .ok_or_else(|| call.refuse(OPTION, format!("its argument {name} is no number"))),
         Operand::List(_) => Err(call.refuse(OPTION, format!("its argument {name} is a list of values"))),
@@ -204,6 +204,14 @@ pub(super) fn known(call: &Call<'_>, value: ValueId) -> Option<Tensor> {
     match call.graph.producer(value).map(|node| &node.op) {
         Some(Op::Constant(constant)) => Some(constant.value.clone()),
         _ => None,
+    }
+}
+
+/// The elements of an array, which Keras 3 writes as an object.
+fn elements(value: &Value) -> &Value {
+    match value.get("class_name").and_then(Value::as_str) {
+        Some("__tensor__" | "__numpy__") => value.pointer("/config/value").unwrap_or(value),
+        _ => value,
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) const TABLE: &[Function] = &[
         XY,
         |call, arguments| pair(call, arguments, Kind::Add),
     ),
+    function(&["nn.bias_add"], &["value", "bias", "data_format"], bias_add),
     function(&["math.subtract", "subtract"], XY, |call, arguments| {
         pair(call, arguments, Kind::Subtract)
     }),
@@ -110,6 +111,34 @@ fn unary(call: &mut Call<'_>, arguments: &Arguments<'_>, kind: UnaryKind) -> Out
 fn pair(call: &mut Call<'_>, arguments: &Arguments<'_>, kind: Kind) -> Outputs {
     let (x, y) = (arguments.number(call, "x")?, arguments.number(call, "y")?);
     Ok(vec![elementwise(call, kind, x, y)?])
+}
+
+/// A vector along the axis of channels, which is the last one or that behind the batch.
+fn bias_add(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
+    let x = arguments.value(call, "value")?;
+    let mut bias = arguments.known(call, "bias")?;
+    let rank = call.rank(x);
+    let trailing = match arguments.text_or(call, "data_format", "NHWC")? {
+        format if format.starts_with("NC") => rank.saturating_sub(2),
+        _ => 0,
+    };
+    if bias.rank() != 1 || rank < 2 || call.shape(x).size(rank - 1 - trailing) != Some(bias.len()) {
+        let message = format!("a bias of shape {:?} for {}", bias.shape(), call.shape(x));
+        return Err(call.refuse(OPTION, message));
+    }
+    if trailing > 0 {
+        let shape: Vec<usize> = std::iter::once(bias.len())
+            .chain(std::iter::repeat_n(1, trailing))
+            .collect();
+        bias = Tensor::from_f32(&shape, &numbers(call, &bias)?)
+            .map_err(|error| call.refuse(OPTION, error.to_string()))?;
+    }
+    Ok(vec![elementwise(
+        call,
+        Kind::Add,
+        Number::Value(x),
+        Number::Known(bias),
+    )?])
 }
 
 /// A function of two numbers, arrays or values.
