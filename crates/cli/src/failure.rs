@@ -44,7 +44,7 @@ impl Failure {
 
     pub(crate) fn read(error: ReadError) -> Self {
         match error {
-            ReadError::Refused { path, findings } => Self::refused(&path, findings),
+            ReadError::Refused { path, findings, .. } => Self::refused(&path, findings),
             ReadError::Format { path, message, help } => Self::Model {
                 message: format!("{}: {message}", path.display()),
                 help,

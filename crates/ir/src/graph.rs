@@ -196,6 +196,15 @@ impl Graph {
         }
     }
 
+    /// Takes back all nodes but the first `count`, with the values they make. No input may have been added since.
+    pub fn truncate(&mut self, count: usize) {
+        while self.nodes.len() > count
+            && let Some(node) = self.nodes.pop()
+        {
+            self.values.truncate(self.values.len() - node.outputs.len());
+        }
+    }
+
     fn value_of(&mut self, shape: Shape, producer: Producer) -> ValueId {
         let id = ValueId(self.values.len() as u32);
         self.values.push(Value { shape, producer });

@@ -49,7 +49,7 @@ pub use graph::{Graph, Layout, Node, NodeId, Port, Producer, Value, ValueId};
 pub use limits::{LIMIT_NAMES, Limits};
 pub use op::{Op, Operator};
 pub use origin::{Origin, Place};
-pub use read::{Confidence, Import, ReadError, ReadOptions, Reader};
+pub use read::{Confidence, Import, ReadError, ReadOptions, Reader, Rest};
 pub use rewrite::Rewrite;
 pub use shape::{Dim, Infer, Shape, ShapeError};
 pub use source::Source;

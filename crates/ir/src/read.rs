@@ -1,6 +1,7 @@
 //! The seam between a file format and the graph.
 
 use crate::{Findings, Graph, Limits, Source, Training};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// How sure a reader is that a file is of its format, judged by its content.
@@ -66,6 +67,8 @@ pub enum ReadError {
         path: PathBuf,
         /// At least one error, each with its layer.
         findings: Findings,
+        /// The rest of the model, where the reader could go on behind these layers.
+        rest: Option<Box<Rest>>,
     },
     /// This kind of file is known, but not read by this version.
     #[error("{path}: not yet supported: {what}", path = path.display())]
@@ -75,6 +78,16 @@ pub enum ReadError {
         /// What kind of file it is.
         what: String,
     },
+}
+
+/// What could be read of a model that is refused. What the refused layers would have made are inputs of the graph, so that
+/// a writer can say what it would refuse of the other layers.
+#[derive(Debug, Clone)]
+pub struct Rest {
+    /// The other layers.
+    pub graph: Graph,
+    /// Layers behind a refused one whose output the file does not describe: their inputs' shapes are a guess.
+    pub assumed: BTreeSet<String>,
 }
 
 /// A source format.

@@ -49,6 +49,7 @@ impl Reader for Dl4jReader {
         }
         if findings.has_errors() {
             return Err(ReadError::Refused {
+                rest: None,
                 path: source.path().to_path_buf(),
                 findings,
             });

@@ -30,7 +30,8 @@ mod weights;
 pub use hdf5::compare::{Comparison, compare_libraries};
 
 use caribou_ir::{
-    Code, Confidence, Finding, Findings, Import, Limits, ReadError, ReadOptions, Reader, Severity, Source,
+    Code, Confidence, Finding, Findings, Import, Limits, ReadError, ReadOptions, Reader, Rest, Severity,
+    Source,
 };
 use config::keras1;
 use hdf5::{Group, Hdf5Error, Image, ModelFile};
@@ -128,10 +129,11 @@ impl File<'_> {
         )
     }
 
-    fn refused(&self, findings: Findings) -> ReadError {
+    fn refused(&self, findings: Findings, rest: Option<Box<Rest>>) -> ReadError {
         ReadError::Refused {
             path: self.source.path().to_path_buf(),
             findings,
+            rest,
         }
     }
 
@@ -274,14 +276,14 @@ impl File<'_> {
             .map_err(|error| self.damaged(error))?;
         let built = match build::build(&model, &store, generation, self.limits) {
             Ok(built) => built,
-            Err(built) => {
-                findings.extend(built);
-                return Err(self.refused(findings));
+            Err(unreadable) => {
+                findings.extend(unreadable.findings);
+                return Err(self.refused(findings, Some(unreadable.rest)));
             }
         };
         findings.extend(built.findings);
         if findings.has_errors() {
-            return Err(self.refused(findings));
+            return Err(self.refused(findings, None));
         }
         let graph = built.graph;
         let training = described

@@ -40,6 +40,20 @@ pub struct Dl4jWriter {
     pub compression: Compression,
 }
 
+impl Dl4jWriter {
+    /// What would be refused of `model`. Nothing is written.
+    pub fn refusals(&self, model: &ValidGraph, options: &WriteOptions) -> Findings {
+        let legal = match legalize::legalize(model, options) {
+            Ok(legal) => legal,
+            Err(error) => return unsound(&error),
+        };
+        match lower::lower(&legal, self.layout, options.training.as_ref()) {
+            Ok(_) => Findings::new(),
+            Err(findings) => findings,
+        }
+    }
+}
+
 impl Writer for Dl4jWriter {
     fn write(
         &self,
@@ -47,7 +61,8 @@ impl Writer for Dl4jWriter {
         sink: &mut dyn Sink,
         options: &WriteOptions,
     ) -> Result<Report, WriteError> {
-        let legal = legalize::legalize(model, options).map_err(unsound)?;
+        let legal =
+            legalize::legalize(model, options).map_err(|error| WriteError::Refused(unsound(&error)))?;
         let mut network =
             lower::lower(&legal, self.layout, options.training.as_ref()).map_err(WriteError::Refused)?;
         network.rewrites.splice(0..0, legal.rewrites);
@@ -64,11 +79,6 @@ impl Writer for Dl4jWriter {
 
 /// The validator lets no graph through whose operators do not fit; a composition that does not is a fault of ours, and
 /// is refused rather than written.
-fn unsound(error: ShapeError) -> WriteError {
-    WriteError::Refused(Findings::from(Finding::new(
-        Severity::Error,
-        MISFIT,
-        None,
-        error.to_string(),
-    )))
+fn unsound(error: &ShapeError) -> Findings {
+    Findings::from(Finding::new(Severity::Error, MISFIT, None, error.to_string()))
 }

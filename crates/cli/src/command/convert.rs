@@ -9,8 +9,8 @@ use crate::report::{Conversion, Verification};
 use crate::{formats, model};
 use caribou_ir::op::Operator;
 use caribou_ir::{
-    Code, Finding, Findings, Limits, ReadOptions, Reader, Report, Severity, Source, Training, ValidGraph,
-    WriteError, WriteOptions, Writer, layout,
+    Code, Finding, Findings, Limits, ReadError, ReadOptions, Reader, Report, Severity, Source, Training,
+    ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_reader_dl4j::Dl4jReader;
 use caribou_runtime::{Array, Session};
@@ -138,7 +138,17 @@ fn convert(
         untrained: options.parts.untrained,
         ..ReadOptions::default()
     };
-    let import = opened.reader.read(&opened.source, &read).map_err(Failure::read)?;
+
+    let writer = Dl4jWriter {
+        layout: options.layout.into(),
+        compression: options.compression.into(),
+    };
+    let mut write_options = WriteOptions::default();
+    write_options.unroll_recurrent = options.unroll_recurrent.map(|max| max as usize);
+    let import = opened
+        .reader
+        .read(&opened.source, &read)
+        .map_err(|error| refused(error, &writer, &write_options, &limits))?;
     conversion.format = import.format;
     conversion.findings.extend(import.findings);
     let (sunk, rewrites) = layout::sink_transposes(&import.graph)
@@ -147,17 +157,11 @@ fn convert(
     let sunk = model::validated(&options.model, sunk, &limits)?;
     let source = model::validated(&options.model, import.graph, &limits)?;
 
-    let writer = Dl4jWriter {
-        layout: options.layout.into(),
-        compression: options.compression.into(),
-    };
-    let mut write_options = WriteOptions::default();
     write_options.training = training(
         import.training,
         options.with_training_state,
         &mut conversion.findings,
     );
-    write_options.unroll_recurrent = options.unroll_recurrent.map(|max| max as usize);
     let parameters: usize = source
         .nodes()
         .flat_map(|(_, node)| node.op.parameters())
@@ -192,6 +196,37 @@ fn convert(
     }
     conversion.report = Some(report);
     Ok(archive)
+}
+
+/// A refusal of the reader, with what the writer would refuse of the other layers.
+fn refused(error: ReadError, writer: &Dl4jWriter, options: &WriteOptions, limits: &Limits) -> Failure {
+    let ReadError::Refused {
+        path,
+        mut findings,
+        rest: Some(rest),
+    } = error
+    else {
+        return Failure::read(error);
+    };
+    let sunk = layout::sink_transposes(&rest.graph).map(|(graph, _)| graph);
+    let valid = sunk.map(|graph| Validator::new(limits.clone()).validate(graph));
+    let others = match valid {
+        Ok(Ok(graph)) => writer.refusals(&graph, options),
+        // Where the rest makes no sound graph, the refusals of the reader have to do.
+        Ok(Err(_)) | Err(_) => Findings::new(),
+    };
+    for finding in others {
+        // An origin without a layer of the source belongs to the ends that the cuts made.
+        let Some(layer) = finding.origin.as_ref().filter(|origin| &*origin.kind != "output") else {
+            continue;
+        };
+        let assumed = finding.help.is_empty() && rest.assumed.contains(&*layer.layer);
+        findings.push(match assumed {
+            true => finding.with_help("what it reads is not known, behind a layer that is refused"),
+            false => finding,
+        });
+    }
+    Failure::refused(&path, findings)
 }
 
 /// Refuses weights that are no numbers, all of them by name.

@@ -99,3 +99,37 @@ fn a_gru_is_refused_with_the_option_that_converts_it() {
     assert_eq!(done.status.code(), Some(0), "{messages}");
     assert!(messages.contains("no longer tied"), "{messages}");
 }
+
+/// Refusals of the reader and of the writer, in nested models and at each step: one run names them all. Such a
+/// file does not tell the shapes behind a Lambda.
+#[test]
+fn every_layer_that_is_refused_is_named_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("many.zip");
+    let names = [
+        "twice (Lambda)",
+        "gated (GRU)",
+        "odd_cells (LSTM)",
+        "inner_lambda (Lambda)",
+        "lambda_of_each (Lambda)",
+        "wrapped_lambda (TimeDistributed)",
+        "tf.math.floor (TFOpLambda)",
+        "scores (MultiHeadAttention)",
+        "smooth (UpSampling2D)",
+        "image_to_volume (Lambda)",
+        "far (Conv3D)",
+    ];
+    let refused = caribou(&[
+        "convert",
+        text(&case("refused_many").join("model.h5")),
+        "-o",
+        text(&archive),
+    ]);
+    assert_eq!(refused.status.code(), Some(3));
+    let messages = String::from_utf8_lossy(&refused.stderr).into_owned();
+    for name in names {
+        assert!(messages.contains(name), "{name} is missing in\n{messages}");
+    }
+    let errors = messages.matches("error[").count();
+    assert_eq!(errors, names.len(), "nothing else is refused:\n{messages}");
+}

@@ -19,7 +19,7 @@ impl Builder<'_> {
             let value = match inputs {
                 Some(inputs) => inputs.get(i).copied(),
                 None => match model.layers.iter().find(|layer| layer.name == port.layer) {
-                    Some(layer) => self.input(layer),
+                    Some(layer) => self.input(layer).or_else(|| Some(self.stand_in_of_input(layer))),
                     None => self.unconnected(model, port),
                 },
             };

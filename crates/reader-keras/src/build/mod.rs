@@ -3,6 +3,7 @@
 mod functional;
 mod masks;
 mod ports;
+mod rest;
 mod stepwise;
 mod training;
 
@@ -11,8 +12,8 @@ use crate::layers::{self, Call, MaskRule};
 use crate::mask::Mask;
 use crate::version::Generation;
 use crate::weights::{WeightStore, Weights};
-use caribou_ir::{Code, Finding, Findings, Graph, LayerTraining, Limits, Origin, ValueId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use caribou_ir::{Code, Finding, Findings, Graph, LayerTraining, Limits, Origin, Rest, ValueId};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A layer class that is not known.
 const UNKNOWN_LAYER: Code = Code("K0101");
@@ -47,6 +48,10 @@ pub(crate) struct Builder<'f> {
     store: &'f WeightStore<'f>,
     generation: Generation,
     limits: &'f Limits,
+    /// Values that stand in for those of layers that could not be read, and what was made of them.
+    unknown: HashSet<ValueId>,
+    /// Layers that were read with inputs of a guessed shape.
+    assumed: BTreeSet<String>,
     /// Whether the model's convolutions read channels-first arrays.
     channels_first: bool,
 }
@@ -71,6 +76,12 @@ pub(crate) struct Built {
     pub(crate) training: BTreeMap<String, LayerTraining>,
 }
 
+/// Why there is no graph, and what there is of one.
+pub(crate) struct Unreadable {
+    pub(crate) findings: Findings,
+    pub(crate) rest: Box<Rest>,
+}
+
 /// Builds the graph of `model`, with the weights in `store`.
 ///
 /// # Errors
@@ -80,7 +91,7 @@ pub(crate) fn build(
     store: &WeightStore<'_>,
     generation: Generation,
     limits: &Limits,
-) -> Result<Built, Findings> {
+) -> Result<Built, Box<Unreadable>> {
     let mut builder = Builder {
         graph: Graph::new(),
         findings: Findings::new(),
@@ -90,6 +101,8 @@ pub(crate) fn build(
         store,
         generation,
         limits,
+        unknown: HashSet::new(),
+        assumed: BTreeSet::new(),
         channels_first: uses_channels_first(model, 0),
     };
     let outputs = builder.model(
@@ -105,7 +118,10 @@ pub(crate) fn build(
         builder.outputs(model, &outputs);
     }
     if builder.findings.has_errors() {
-        Err(builder.findings)
+        Err(Box::new(Unreadable {
+            findings: builder.findings,
+            rest: rest::rest(builder.graph, builder.assumed),
+        }))
     } else {
         Ok(Built {
             graph: builder.graph,
@@ -143,6 +159,7 @@ impl Builder<'_> {
                 &origin(layer),
                 "two layers have this name, and nothing tells whose weights are whose",
             ));
+            self.classes(model, scope);
             return None;
         }
         if model.ports.is_some() {
@@ -168,6 +185,12 @@ impl Builder<'_> {
                 started = true;
             }
             current = self.call(layer, &NodeCall::default(), current.as_deref(), scope);
+            // How many outputs a refused layer has is not known; here it is read as if it had one.
+            if let Some(values) = &mut current
+                && values.first().is_some_and(|value| self.unknown.contains(value))
+            {
+                values.truncate(1);
+            }
         }
         current
     }
@@ -187,7 +210,7 @@ impl Builder<'_> {
         None
     }
 
-    /// One call of a layer. Problems become findings, and the call then gives nothing.
+    /// One call of a layer. Problems become findings, and the call then gives values that stand in for its own.
     fn call(
         &mut self,
         layer: &Layer,
@@ -195,14 +218,29 @@ impl Builder<'_> {
         inputs: Option<&[ValueId]>,
         scope: &Scope<'_>,
     ) -> Values {
-        if let Some(nested) = parse_nested(layer) {
-            self.arguments(layer, call)?;
-            return self.nested(layer, nested, inputs, scope);
-        }
-        if let Some(model) = stepwise::model_within(layer) {
-            self.arguments(layer, call)?;
-            return self.stepwise(layer, model, inputs, scope);
-        }
+        let values = if let Some(nested) = parse_nested(layer) {
+            let plain = self.arguments(layer, call);
+            plain.and(self.nested(layer, nested, inputs, scope))
+        } else if let Some(model) = stepwise::model_within(layer) {
+            let plain = self.arguments(layer, call);
+            plain.and(self.stepwise(layer, model, inputs, scope))
+        } else {
+            match inputs.filter(|inputs| inputs.iter().any(|&input| self.is_unknown(input))) {
+                Some(inputs) => self.call_of_unknown(layer, call, inputs, scope),
+                None => self.call_of_known(layer, call, inputs, scope),
+            }
+        };
+        values.or_else(|| inputs.map(|inputs| self.stand_ins(layer, inputs)))
+    }
+
+    /// One call of a layer that is no model. Nothing is left of one that fails, but its findings.
+    fn call_of_known(
+        &mut self,
+        layer: &Layer,
+        call: &NodeCall,
+        inputs: Option<&[ValueId]>,
+        scope: &Scope<'_>,
+    ) -> Values {
         let Some(row) = layers::of(layer) else {
             self.findings.push(
                 Finding::error(
@@ -257,6 +295,7 @@ impl Builder<'_> {
             masks: &self.masks,
             masked_outputs: 0,
         };
+        let nodes = context.graph.nodes().len();
         let read = read(&mut context);
         let carried = context.masked_outputs;
         self.training(layer, scope);
@@ -264,6 +303,7 @@ impl Builder<'_> {
         match read {
             Ok(outputs) => Some(self.mask_outputs(layer, row.mask, inputs, outputs, carried)),
             Err(finding) => {
+                self.graph.truncate(nodes);
                 self.findings.push(*finding);
                 None
             }
@@ -304,35 +344,28 @@ impl Builder<'_> {
         let mut names = scope.names.clone();
         names.push(layer.name.clone());
         let frozen = scope.frozen || layer.config.flag_or("trainable", true) == Ok(false);
-        // Without inputs the layers can't be built, but their classes are still looked at: all findings at once.
-        let Some(inputs) = inputs else {
-            for layer in &model.layers {
-                if layer.class != "InputLayer" {
-                    self.call(
-                        layer,
-                        &NodeCall::default(),
-                        None,
-                        &Scope {
-                            weights: scope.weights.or(own.as_ref()),
-                            names: names.clone(),
-                            frozen,
-                        },
-                    );
-                }
-            }
-            return None;
+        let inner = Scope {
+            weights: scope.weights.or(own.as_ref()),
+            names,
+            frozen,
         };
-        let values = self.model(
-            &model,
-            Some(inputs),
-            &Scope {
-                weights: scope.weights.or(own.as_ref()),
-                names,
-                frozen,
-            },
-        );
+        let values = match inputs {
+            Some(inputs) => self.model(&model, Some(inputs), &inner),
+            None => {
+                self.classes(&model, &inner);
+                None
+            }
+        };
         self.weights.extend(own);
         values
+    }
+
+    /// The layers of a model that can't be built, by what does not depend on their inputs.
+    fn classes(&mut self, model: &Model, scope: &Scope<'_>) {
+        let layers = model.layers.iter().filter(|layer| layer.class != "InputLayer");
+        for layer in layers {
+            self.call(layer, &NodeCall::default(), None, scope);
+        }
     }
 }
 

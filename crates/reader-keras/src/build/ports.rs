@@ -3,7 +3,7 @@
 use super::{Builder, INPUT_SHAPE, origin};
 use crate::config::{Layer, Model, parse_nested};
 use caribou_ir::op::{Identity, Op};
-use caribou_ir::{Dim, Finding, Layout, Shape, ValueId};
+use caribou_ir::{Finding, Layout, ValueId};
 use std::collections::HashMap;
 
 impl Builder<'_> {
@@ -63,12 +63,9 @@ impl Builder<'_> {
     }
 
     fn add_input(&mut self, name: &str, shape: &[Option<usize>]) -> ValueId {
-        let mut dims = vec![Dim::BATCH];
-        for size in shape.iter().skip(1) {
-            dims.push(size.map_or_else(|| self.graph.unknown(), Dim::Fixed));
-        }
-        let layout = self.layout(dims.len());
-        self.graph.input(name, Shape::new(dims), layout)
+        let shape = self.shape_of(shape);
+        let layout = self.layout(shape.rank());
+        self.graph.input(name, shape, layout)
     }
 
     fn layout(&self, rank: usize) -> Layout {

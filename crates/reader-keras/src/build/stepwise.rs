@@ -23,11 +23,14 @@ impl Builder<'_> {
         inputs: Option<&[ValueId]>,
         scope: &Scope<'_>,
     ) -> Values {
+        let Some(inputs) = inputs else {
+            return self.nested(layer, Ok(model), None, scope);
+        };
         let refuse = |this: &mut Self, code, message: String| {
             this.findings.push(Finding::error(code, &origin(layer), message));
-            None
+            this.nested(layer, Ok(model.clone()), None, scope)
         };
-        let x = match inputs? {
+        let x = match inputs {
             [x] => *x,
             several => {
                 let message = format!(
@@ -54,7 +57,7 @@ impl Builder<'_> {
             Ok(folded) => folded,
             Err(error) => return refuse(self, NESTING, error.to_string()),
         };
-        let made = self.nested(layer, Ok(model), Some(&[folded]), scope)?;
+        let made = self.nested(layer, Ok(model.clone()), Some(&[folded]), scope)?;
         let unfolded: Result<Vec<ValueId>, ShapeError> = made
             .into_iter()
             .map(|y| {

@@ -1,6 +1,7 @@
 //! Sequential and Functional models: their layers and how they are called.
 
 use super::connection::{NodeCall, TensorRef, parse_call, references};
+use super::recorded::Recorded;
 use super::{Attributes, ConfigError};
 use caribou_ir::Limits;
 use serde_json::{Map, Value};
@@ -33,6 +34,8 @@ pub(crate) struct Layer {
     pub(crate) config: Attributes,
     /// One for each time the layer is called.
     pub(crate) calls: Vec<NodeCall>,
+    /// What the file says about the shapes of its inputs.
+    pub(crate) recorded: Recorded,
 }
 
 /// The JSON of an architecture, within the limits.
@@ -144,6 +147,7 @@ pub(crate) fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
         name,
         config: Attributes(config),
         calls,
+        recorded: Recorded::of(object),
     })
 }
 

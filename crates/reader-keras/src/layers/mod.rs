@@ -34,6 +34,8 @@ const CONFIG: Code = Code("K0201");
 const MISFIT: Code = Code("K0202");
 /// A weight that is missing or of the wrong shape.
 pub(crate) const WEIGHT: Code = Code("K0203");
+/// What is wrong with a layer when its inputs are not what it was made for.
+pub(crate) const GUESSED: [Code; 2] = [MISFIT, WEIGHT];
 /// An option of a layer that is known but has no meaning here.
 const OPTION: Code = Code("K0204");
 /// Something of the layer that matters in training only and was not carried over.

@@ -215,6 +215,11 @@ impl<'g> Lowering<'g> {
         }
         if let Err(finding) = self.operator(node) {
             self.findings.push(*finding);
+            // Nothing is written, but those that read it are looked at too.
+            for &output in &node.outputs {
+                let order = identity(self.rank(output));
+                self.put(output, format!("{} (refused)", node.origin.layer), order);
+            }
         }
     }
 
