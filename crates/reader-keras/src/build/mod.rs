@@ -266,7 +266,10 @@ impl Builder<'_> {
             return None;
         }
         let inputs = inputs?;
-        if !row.arguments {
+        let by_default = self.generation == Generation::Three
+            && layers::is_called_as_in_training(layer)
+            && call.extra() == ["training"];
+        if !row.arguments && !by_default {
             self.arguments(layer, call)?;
         }
         let masked = inputs.iter().any(|input| self.masks.contains_key(input));

@@ -254,6 +254,24 @@ pub(crate) fn of(layer: &Layer) -> Option<&'static Row> {
     }
 }
 
+/// Whether the layer is one of those that prepare images, whose calls have `training=True` by default in Keras 3. It is
+/// written down, and says nothing about the outputs: `predict` overrules it (keras/src/models/functional.py). Other
+/// layers have it when somebody wanted it.
+pub(crate) fn is_called_as_in_training(layer: &Layer) -> bool {
+    const OTHERS: &[&str] = &[
+        "AugMix",
+        "AutoContrast",
+        "CenterCrop",
+        "CutMix",
+        "Equalization",
+        "MixUp",
+        "RandAugment",
+        "Resizing",
+        "Solarization",
+    ];
+    layer.class.starts_with("Random") || OTHERS.contains(&layer.class.as_str())
+}
+
 /// Options that came with Keras 3 and change what a layer computes. None of them is read.
 const UNREAD: &[&str] = &[
     "rms_scaling",
