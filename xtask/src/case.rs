@@ -1,7 +1,7 @@
 //! Recorded cases: a model, inputs, and the outputs that its own framework computed.
 
 use crate::Failure;
-use caribou_ir::{Reader, Source};
+use caribou_ir::{ReadOptions, Reader, Source};
 use caribou_reader_caffe::CaffeReader;
 use caribou_reader_keras::KerasReader;
 use ndarray::ArrayD;
@@ -14,7 +14,7 @@ struct Framework {
     models: &'static [&'static str],
     /// The names that a second file with its weights may have.
     weights: &'static [&'static str],
-    reader: &'static (dyn Reader + Sync),
+    reader: fn(&Case) -> Box<dyn Reader>,
 }
 
 /// All frameworks; a case belongs to the first whose model it has.
@@ -22,12 +22,18 @@ const FRAMEWORKS: &[Framework] = &[
     Framework {
         models: &["model.h5", "model.keras"],
         weights: &[],
-        reader: &KerasReader,
+        reader: |_| Box::new(KerasReader),
     },
     Framework {
         models: &["deploy.prototxt"],
         weights: &["net.caffemodel", "net.caffemodel.h5"],
-        reader: &CaffeReader,
+        reader: |case| {
+            Box::new(CaffeReader {
+                training: case.phase.as_deref() == Some("train"),
+                level: case.level.unwrap_or(0),
+                stages: case.stages.clone().unwrap_or_default(),
+            })
+        },
     },
 ];
 
@@ -48,6 +54,14 @@ pub(crate) struct Case {
     pub(crate) trains: bool,
     /// The option `--unroll-recurrent` of the conversion.
     pub(crate) unroll_recurrent: Option<usize>,
+    /// The option `--cut-unsupported` of the conversion.
+    pub(crate) cut_unsupported: Option<bool>,
+    /// The option `--phase`.
+    pub(crate) phase: Option<String>,
+    /// The option `--level`.
+    pub(crate) level: Option<i32>,
+    /// The options `--stage`.
+    pub(crate) stages: Option<Vec<String>>,
     /// How the source framework went on training it.
     pub(crate) training: Option<Course>,
     #[serde(skip)]
@@ -83,8 +97,16 @@ pub(crate) struct Port {
 }
 
 impl Case {
+    /// What the reader is asked for.
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            cut_unsupported: self.cut_unsupported.unwrap_or(false),
+            ..ReadOptions::default()
+        }
+    }
+
     /// The model, in the form that the case has it, and who reads it.
-    pub(crate) fn model(&self) -> std::io::Result<(Source, &'static dyn Reader)> {
+    pub(crate) fn model(&self) -> std::io::Result<(Source, Box<dyn Reader>)> {
         let found = |names: &[&str]| {
             let mut paths = names.iter().map(|name| self.directory.join(name));
             paths.find(|path| path.exists())
@@ -96,7 +118,7 @@ impl Case {
                     Some(weights) => source.with_weights(Source::open(weights)?),
                     None => source,
                 };
-                return Ok((source, framework.reader));
+                return Ok((source, (framework.reader)(self)));
             }
         }
         Err(std::io::Error::new(

@@ -221,7 +221,7 @@ pub(crate) fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result
     };
     let (source, reader) = case.model().map_err(|error| broken(error.to_string()))?;
     let import = reader
-        .read(&source, &ReadOptions::default())
+        .read(&source, &case.options())
         .map_err(|error| match error {
             ReadError::Refused { findings, .. } => findings,
             other => broken(other.to_string()),

@@ -1,11 +1,11 @@
 //! The command line.
 
-use caribou_ir::{LIMIT_NAMES, Limits};
+use caribou_ir::{LIMIT_NAMES, Limits, ReadOptions};
 use caribou_writer_dl4j::{ArchiveLayout, Compression};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Carries trained Keras models to DeepLearning4j, and proves that they still compute the same function.
+/// Carries trained Keras and Caffe models to DeepLearning4j, and proves that they still compute the same function.
 #[derive(Parser)]
 #[command(
     name = "caribou",
@@ -83,13 +83,50 @@ pub(crate) struct Parts {
     /// Take an architecture without weights, with zeros in their place.
     #[arg(long, conflicts_with_all = ["weights", "config"])]
     pub(crate) untrained: bool,
+    /// Refuse a file that says something that is passed over otherwise, with a warning: fields of Caffe's forks, say.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Let the network end before layers that DL4J can't express (PriorBox, DetectionOutput, …); what they read
+    /// becomes its outputs.
+    #[arg(long)]
+    pub(crate) cut_unsupported: bool,
+    /// Which of a Caffe network's layers to take, by their rules include and exclude.
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) phase: PhaseChoice,
+    /// The level that the rules of a Caffe network's layers speak of.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) level: i32,
+    /// A stage that the rules of a Caffe network's layers speak of; may be given several times.
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+}
+
+impl Parts {
+    /// What a reader is asked for.
+    pub(crate) fn options(&self, limits: Limits) -> ReadOptions {
+        ReadOptions {
+            limits,
+            untrained: self.untrained,
+            strict: self.strict,
+            cut_unsupported: self.cut_unsupported,
+            ..ReadOptions::default()
+        }
+    }
+}
+
+/// The phases of a Caffe network.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PhaseChoice {
+    #[default]
+    Test,
+    Train,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Write a model as a DL4J archive that stock ModelSerializer restores.
     #[command(
-        after_help = "Examples:\n  caribou convert model.h5 -o model.zip --report model.json\n  caribou convert weights.h5 --config model.json -o model.zip"
+        after_help = "Examples:\n  caribou convert model.h5 -o model.zip --report model.json\n  caribou convert weights.h5 --config model.json -o model.zip\n  caribou convert deploy.prototxt --weights net.caffemodel -o net.zip"
     )]
     Convert(Convert),
     /// Show layers, shapes, parameters, and everything that is not supported.

@@ -1,22 +1,28 @@
 //! The formats that are read, found by content.
 
-use crate::args::Parts;
+use crate::args::{Parts, PhaseChoice};
 use crate::failure::Failure;
 use caribou_ir::{Confidence, Import, ReadOptions, Reader, Source};
 use std::path::Path;
 
 /// All readers.
-const READERS: [&dyn Reader; 4] = [
-    &caribou_reader_keras::KerasReader,
-    &caribou_reader_dl4j::Dl4jReader,
-    &caribou_reader_caffe::CaffeReader,
-    &caribou_reader_tf::TensorflowReader,
-];
+fn readers(parts: &Parts) -> [Box<dyn Reader>; 4] {
+    [
+        Box::new(caribou_reader_keras::KerasReader),
+        Box::new(caribou_reader_dl4j::Dl4jReader),
+        Box::new(caribou_reader_caffe::CaffeReader {
+            training: parts.phase == PhaseChoice::Train,
+            level: parts.level,
+            stages: parts.stages.clone(),
+        }),
+        Box::new(caribou_reader_tf::TensorflowReader),
+    ]
+}
 
 /// A model's files, and who reads them.
 pub(crate) struct Opened {
     pub(crate) source: Source,
-    pub(crate) reader: &'static dyn Reader,
+    pub(crate) reader: Box<dyn Reader>,
 }
 
 /// Maps a model and finds who reads it.
@@ -27,11 +33,15 @@ pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
         None => (path, parts.weights.as_deref()),
     };
     let mut source = map(first)?;
-    let best = READERS.iter().copied().max_by_key(|reader| reader.probe(&source));
-    let Some(reader) = best.filter(|reader| reader.probe(&source) > Confidence::No) else {
+    let found = readers(parts)
+        .into_iter()
+        .map(|reader| (reader.probe(&source), reader));
+    let best = found.max_by_key(|(confidence, _)| *confidence);
+    let Some((_, reader)) = best.filter(|(confidence, _)| *confidence > Confidence::No) else {
         return Err(Failure::Model {
             message: format!("{}: it is of no format that caribou reads", first.display()),
-            help: "expected a Keras .h5, .keras or .json file, or a DL4J .zip archive".into(),
+            help: "expected a Keras .h5, .keras or .json file, a Caffe .prototxt, or a DL4J .zip archive"
+                .into(),
             findings: caribou_ir::Findings::new(),
         });
     };

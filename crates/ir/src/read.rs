@@ -24,6 +24,10 @@ pub struct ReadOptions {
     pub input_shapes: Vec<Vec<Option<usize>>>,
     /// Whether an architecture without weights is read too, with zeros in their place.
     pub untrained: bool,
+    /// Whether what a file says beyond the format, which is passed over with a warning otherwise, is an error.
+    pub strict: bool,
+    /// Whether a layer that can't be expressed ends the network before it instead of being refused.
+    pub cut_unsupported: bool,
 }
 
 /// A model as it was read.

@@ -1,15 +1,40 @@
-//! Reads Caffe networks (.prototxt, .caffemodel) into the caribou graph. This version recognises the text files and
-//! says so; reading them comes with a later one.
+//! Reads trained Caffe networks into the caribou graph.
+//!
+//! A network is two files: what its layers are, as text (`.prototxt`, [`text`]), and their weights (`.caffemodel`,
+//! [`weights`]), which belong to layers by name. [`net`] brings the text into one form, whatever age its words are, with
+//! the layers of one phase; [`build`] walks these in order and asks the table in [`layers`] for each: one row a type,
+//! one function a row. Nothing in a file is ever executed, and no file but the named ones is opened.
 
-use caribou_ir::{Confidence, Import, ReadError, ReadOptions, Reader, Source};
+mod build;
+mod layers;
+mod net;
+mod schema;
+mod text;
+mod weights;
+
+use caribou_ir::{Confidence, Findings, Import, ReadError, ReadOptions, Reader, Source};
+use net::State;
+use schema::NetParameter;
+use weights::Weights;
 
 /// Reads Caffe networks.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct CaffeReader;
+#[derive(Debug, Clone, Default)]
+pub struct CaffeReader {
+    /// Whether the layers of the phase TRAIN are taken, and not those of TEST.
+    pub training: bool,
+    /// The level that `min_level` and `max_level` of rules are compared with.
+    pub level: i32,
+    /// The stages that rules ask for.
+    pub stages: Vec<String>,
+}
 
 impl Reader for CaffeReader {
     fn name(&self) -> &'static str {
         "caffe"
+    }
+
+    fn takes_weights(&self) -> bool {
+        true
     }
 
     fn probe(&self, source: &Source) -> Confidence {
@@ -20,36 +45,88 @@ impl Reader for CaffeReader {
         }
     }
 
-    fn read(&self, source: &Source, _options: &ReadOptions) -> Result<Import, ReadError> {
-        Err(ReadError::NotYetSupported {
+    fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
+        let damaged = |message: String| ReadError::Format {
             path: source.path().to_path_buf(),
-            what: "Caffe networks".into(),
+            message,
+            help: "expected a network as text, as Caffe reads it".into(),
+        };
+        let parsed = text::parse::<NetParameter>(source.bytes(), "NetParameter", &options.limits)
+            .map_err(|error| damaged(error.to_string()))?;
+        let mut findings = Findings::new();
+        let state = State {
+            training: self.training,
+            level: self.level,
+            stages: self.stages.clone(),
+        };
+        let net = net::normalize(parsed, &state, options.strict, &mut findings);
+        if net.layers.is_empty() {
+            return Err(damaged("the network has no layers in this phase".into()));
+        }
+        let weights = match source.weights() {
+            Some(file) => Weights::open(file, &options.limits).map_err(|error| ReadError::Format {
+                path: file.path().to_path_buf(),
+                message: error.to_string(),
+                help:
+                    "expected the weights of a Caffe network (.caffemodel); check that the file arrived whole"
+                        .into(),
+            })?,
+            None if options.untrained => Weights::Untrained,
+            None => Weights::none(),
+        };
+        weights.report_unused(&net, &mut findings);
+        let built = build::build(&net, &weights, options, &mut findings);
+        if findings.has_errors() {
+            return Err(ReadError::Refused {
+                path: source.path().to_path_buf(),
+                findings,
+                rest: None,
+            });
+        }
+        Ok(Import {
+            graph: built.graph,
+            findings,
+            training: None,
+            format: format!("Caffe network (V{})", net.version),
         })
     }
 }
 
-/// Whether the bytes are text in which a line opens a layer of a network.
+/// Bytes that are looked at to tell a network: comments in front of it may be long.
+const PROBED: usize = 1 << 18;
+
+/// Whether the bytes are text in which a layer of a network is opened.
 fn is_prototxt(bytes: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(&bytes[..bytes.len().min(1 << 16)]) else {
-        return false;
-    };
-    text.lines().map(str::trim).any(|line| {
-        ["layer", "layers"].iter().any(|word| {
-            line.strip_prefix(word)
-                .is_some_and(|rest| rest.trim_start().starts_with('{'))
-        })
-    })
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(PROBED)]);
+    let text: String = text
+        .lines()
+        .flat_map(|line| [line.split('#').next().unwrap_or(""), "\n"])
+        .collect();
+    let opens = text.match_indices("layer").any(|(at, word)| {
+        let before = text[..at].chars().next_back();
+        let rest = text[at + word.len()..].trim_start_matches('s').trim_start();
+        let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+        before.is_none_or(|before| before.is_whitespace() || matches!(before, '}' | '>' | ';' | ','))
+            && rest.starts_with(['{', '<'])
+    });
+    opens && !bytes.contains(&0)
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn a_network_has_layers() {
-        assert!(super::is_prototxt(
-            b"name: \"net\"\nlayer {\n  name: \"conv\"\n}\n"
-        ));
-        assert!(super::is_prototxt(b"layers { type: CONVOLUTION }"));
+        for text in [
+            "name: \"net\"\nlayer {\n  name: \"conv\"\n}\n",
+            "layers { type: CONVOLUTION }",
+            "name: 'x' layer: < name: 'y' >",
+            "input: \"data\" layer\n{\n}",
+        ] {
+            assert!(super::is_prototxt(text.as_bytes()), "{text}");
+        }
         assert!(!super::is_prototxt(b"layer by layer"));
+        assert!(!super::is_prototxt(b"{\"layers\": [{\"class_name\": 1}]}"));
+        assert!(!super::is_prototxt(b"layer {\0}"));
         assert!(!super::is_prototxt(b"\xff\xfe"));
     }
 }

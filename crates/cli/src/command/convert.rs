@@ -133,11 +133,7 @@ fn convert(
         .chain(opened.source.weights())
         .cloned()
         .collect();
-    let read = ReadOptions {
-        limits: limits.clone(),
-        untrained: options.parts.untrained,
-        ..ReadOptions::default()
-    };
+    let read = options.parts.options(limits.clone());
 
     let writer = Dl4jWriter {
         layout: options.layout.into(),

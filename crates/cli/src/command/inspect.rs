@@ -27,9 +27,8 @@ pub(crate) fn run(options: &Inspect, arguments: &Arguments) -> Result<(), Failur
     let formats::Opened { source, reader } = formats::open(&options.model, &options.parts)?;
     // Nothing is written: an architecture without weights is worth looking at too.
     let read = ReadOptions {
-        limits: limits.clone(),
         untrained: true,
-        ..ReadOptions::default()
+        ..options.parts.options(limits.clone())
     };
     let read = reader
         .read(&source, &read)

@@ -30,9 +30,8 @@ pub(crate) fn run(options: &Run, arguments: &Arguments) -> Result<(), Failure> {
     let sizes = |array: &Array| array.shape().iter().map(|&size| Some(size)).collect();
     let shapes = given.iter().map(|(_, array)| sizes(array)).collect();
     let read = ReadOptions {
-        limits: arguments.limits(),
         input_shapes: shapes,
-        untrained: options.parts.untrained,
+        ..options.parts.options(arguments.limits())
     };
     let import = opened.reader.read(&opened.source, &read).map_err(Failure::read)?;
     let graph = model::validated(&options.model, import.graph, &read.limits)?;

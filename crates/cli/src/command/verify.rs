@@ -13,11 +13,7 @@ use std::fs::File;
 
 pub(crate) fn run(options: &Verify, arguments: &Arguments) -> Result<(), Failure> {
     let limits = arguments.limits();
-    let read = ReadOptions {
-        limits: limits.clone(),
-        untrained: options.parts.untrained,
-        ..ReadOptions::default()
-    };
+    let read = options.parts.options(limits.clone());
     let a = formats::read(&options.a, &options.parts, &read)?;
     let a = model::validated(&options.a, a.graph, &limits)?;
     let (inputs, expected) = match &options.inputs {

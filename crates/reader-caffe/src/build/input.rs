@@ -1,0 +1,186 @@
+//! Where values come into the network.
+
+use super::{Blob, Builder, INPUT_SHAPE, LEFT_OUT};
+use crate::layers::{self, Support};
+use crate::net::Layer;
+use crate::schema::LayerParameter;
+use caribou_ir::{Dim, Finding, Layout, Origin, Shape};
+
+impl<'a> Builder<'a> {
+    /// The inputs that stand outside of layers.
+    pub(super) fn net_inputs(&mut self) {
+        for (name, shape) in &self.net.inputs {
+            let origin = Origin::new(name.as_str(), "input");
+            self.input(name, shape, &origin);
+        }
+    }
+
+    /// A layer that brings in data: its first top becomes an input; `Input` has one for each top.
+    pub(super) fn data(&mut self, layer: &'a Layer) {
+        let origin = layer.origin();
+        let all = matches!(layer.kind.as_str(), "Input" | "DummyData");
+        for (index, top) in layer.tops.iter().enumerate() {
+            if index > 0 && !all {
+                self.blobs.insert(top.clone(), Blob::Label);
+                continue;
+            }
+            let shape = declared(layer, index);
+            self.input(top, &shape, &origin);
+        }
+        if layer.kind != "Input" {
+            let message = match layer.tops.first() {
+                Some(top) => format!("it reads data in training; {top} became an input in its place"),
+                None => "it was left out: it makes no blob".to_owned(),
+            };
+            self.findings.push(Finding::note(LEFT_OUT, &origin, message));
+        }
+    }
+
+    /// An input, if a layer that is not left out reads it.
+    fn input(&mut self, name: &str, declared: &[i64], origin: &Origin) {
+        let position = self.inputs;
+        self.inputs += 1;
+        let read = self.net.layers.iter().any(|layer| {
+            let left_out = matches!(
+                layers::of(&layer.kind).map(|row| row.support),
+                Some(Support::Training(_))
+            );
+            !left_out && layer.bottoms.iter().any(|bottom| bottom == name)
+        });
+        if !read {
+            let message = format!("no layer reads the input {name}; it was left out");
+            self.findings.push(Finding::note(LEFT_OUT, origin, message));
+            self.blobs.insert(name.to_owned(), Blob::Label);
+            return;
+        }
+        let Some(sizes) = self.sizes(name, position, declared, origin) else {
+            self.blobs.insert(name.to_owned(), Blob::Failed);
+            return;
+        };
+        let batch = sizes[0].unwrap_or(1);
+        match self.batch {
+            Some(other) if other != batch => {
+                let message = format!("input {name} has {batch} examples, another has {other}");
+                self.error(
+                    INPUT_SHAPE,
+                    origin,
+                    message,
+                    "axis 0 of all inputs must be that of the examples",
+                );
+            }
+            _ => self.batch = Some(batch),
+        }
+        let mut dims = vec![Dim::BATCH];
+        for size in &sizes[1..] {
+            dims.push(match size {
+                Some(size) => Dim::Fixed(*size),
+                None => self.graph.unknown(),
+            });
+        }
+        let layout = if dims.len() > 2 {
+            Layout::ChannelsFirst
+        } else {
+            Layout::Plain
+        };
+        let value = self.graph.input(name, Shape::new(dims), layout);
+        self.blobs
+            .insert(name.to_owned(), Blob::Value { value, read: false });
+    }
+
+    /// The sizes of an input: what the file says, or what the user says where it doesn't.
+    fn sizes(
+        &mut self,
+        name: &str,
+        position: usize,
+        declared: &[i64],
+        origin: &Origin,
+    ) -> Option<Vec<Option<usize>>> {
+        let help = "give its shape in the file: input_param { shape { dim: 1 dim: 3 dim: 224 dim: 224 } }";
+        let given = self.options.input_shapes.get(position);
+        if let (true, Some(sizes)) = (declared.is_empty(), given.filter(|sizes| !sizes.is_empty())) {
+            return Some(sizes.clone());
+        }
+        if declared.is_empty() {
+            let message = format!("the shape of input {name} is not in the file");
+            self.error(INPUT_SHAPE, origin, message, help);
+            return None;
+        }
+        let sizes: Vec<Option<usize>> = declared.iter().map(|&size| usize::try_from(size).ok()).collect();
+        let count = sizes.iter().try_fold(1u64, |product, size| {
+            product.checked_mul(size.filter(|&size| size > 0)? as u64)
+        });
+        let limits = &self.options.limits;
+        let message = match count {
+            None => format!("input {name} has the shape {declared:?}"),
+            Some(count) if count / sizes[0].unwrap_or(1) as u64 > limits.elements => {
+                format!(
+                    "input {name} has {count} elements, the limit is {}",
+                    limits.elements
+                )
+            }
+            Some(_) if sizes.len() > limits.rank => {
+                format!(
+                    "input {name} has {} axes, the limit is {}",
+                    sizes.len(),
+                    limits.rank
+                )
+            }
+            Some(_) => return Some(sizes),
+        };
+        self.error(INPUT_SHAPE, origin, message, help);
+        None
+    }
+}
+
+/// The shape of top `index` of a layer that brings in data, as far as the layer says it.
+fn declared(layer: &Layer, index: usize) -> Vec<i64> {
+    let p: &LayerParameter = &layer.parameters;
+    // One shape may stand for all tops.
+    let pick = |shapes: &[crate::schema::BlobShape]| match shapes {
+        [one] => one.dim.clone(),
+        several => several
+            .get(index)
+            .map_or_else(Vec::new, |shape| shape.dim.clone()),
+    };
+    let sizes = |sizes: [u32; 4]| sizes.iter().map(|&size| i64::from(size)).collect::<Vec<i64>>();
+    let cropped = p
+        .transform_param
+        .as_ref()
+        .map_or(0, |transform| transform.crop_size());
+    match layer.kind.as_str() {
+        "Input" => p
+            .input_param
+            .as_ref()
+            .map_or_else(Vec::new, |input| pick(&input.shape)),
+        "DummyData" => p.dummy_data_param.as_ref().map_or_else(Vec::new, |data| {
+            if !data.shape.is_empty() {
+                return pick(&data.shape);
+            }
+            let size = |list: &[u32]| list.get(index).or(list.first()).copied().unwrap_or(0);
+            sizes([
+                size(&data.num),
+                size(&data.channels),
+                size(&data.height),
+                size(&data.width),
+            ])
+        }),
+        "MemoryData" => p.memory_data_param.as_ref().map_or_else(Vec::new, |data| {
+            let crop = |size: u32| if cropped > 0 { cropped } else { size };
+            sizes([
+                data.batch_size(),
+                data.channels(),
+                crop(data.height()),
+                crop(data.width()),
+            ])
+        }),
+        "ImageData" => p.image_data_param.as_ref().map_or_else(Vec::new, |data| {
+            let channels = if data.is_color() { 3 } else { 1 };
+            let size = |resized: u32| if cropped > 0 { cropped } else { resized };
+            match (size(data.new_height()), size(data.new_width())) {
+                (0, _) | (_, 0) => Vec::new(),
+                (height, width) => sizes([data.batch_size.unwrap_or(1), channels, height, width]),
+            }
+        }),
+        _ => Vec::new(),
+    }
+}

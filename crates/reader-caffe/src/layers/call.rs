@@ -1,0 +1,156 @@
+//! What a layer's function works with.
+
+use super::{MISFIT, PARAMETER, TRAINING, WEIGHT};
+use crate::net::{Layer, Net};
+use crate::schema::LayerParameter;
+use crate::weights::Weights;
+use caribou_ir::op::Op;
+use caribou_ir::{Code, Dim, Finding, Findings, Graph, Limits, Origin, Shape, ShapeError, Tensor, ValueId};
+
+/// One layer, with all that its function needs.
+pub(crate) struct Call<'a> {
+    pub(crate) graph: &'a mut Graph,
+    pub(crate) findings: &'a mut Findings,
+    pub(crate) net: &'a Net,
+    pub(crate) layer: &'a Layer,
+    pub(crate) parameters: &'a LayerParameter,
+    /// The values of its bottoms.
+    pub(crate) inputs: &'a [ValueId],
+    pub(crate) weights: &'a Weights,
+    pub(crate) limits: &'a Limits,
+    pub(crate) origin: Origin,
+    /// What the file gives as the number of examples; the graph leaves it open.
+    pub(crate) batch: usize,
+    /// Which of its tops matter: they are read by a layer that is not left out, or they are outputs.
+    pub(crate) read_tops: Vec<bool>,
+    /// How many blobs its function has asked for.
+    pub(crate) blobs: usize,
+}
+
+impl Call<'_> {
+    pub(super) fn refuse(&self, code: Code, message: impl Into<String>) -> Box<Finding> {
+        Box::new(Finding::error(code, &self.origin, message))
+    }
+
+    /// A parameter without meaning.
+    pub(super) fn misconfigured(&self, message: impl Into<String>) -> Box<Finding> {
+        self.refuse(PARAMETER, message)
+    }
+
+    /// Something that matters in training only and gets lost.
+    pub(super) fn lost_in_training(&mut self, message: impl Into<String>) {
+        self.findings
+            .push(Finding::warning(TRAINING, &self.origin, message));
+    }
+
+    /// The only bottom.
+    pub(super) fn input(&self) -> Result<ValueId, Box<Finding>> {
+        match self.inputs {
+            [input] => Ok(*input),
+            _ => Err(self.refuse(
+                MISFIT,
+                format!("expected one bottom, found {}", self.inputs.len()),
+            )),
+        }
+    }
+
+    pub(super) fn shape(&self, value: ValueId) -> &Shape {
+        self.graph.shape(value)
+    }
+
+    pub(super) fn rank(&self, value: ValueId) -> usize {
+        self.graph.shape(value).rank()
+    }
+
+    /// The size of an axis, which must be known.
+    pub(super) fn size(&self, value: ValueId, axis: usize) -> Result<usize, Box<Finding>> {
+        let shape = self.graph.shape(value);
+        shape
+            .size(axis)
+            .ok_or_else(|| self.refuse(MISFIT, format!("axis {axis} of its bottom {shape} must be known")))
+    }
+
+    /// The size of each axis as Caffe sees it, the number of examples included.
+    pub(super) fn sizes(&self, value: ValueId) -> Result<Vec<usize>, Box<Finding>> {
+        let shape = self.graph.shape(value);
+        let sizes = shape.dims().iter().map(|dim| match *dim {
+            Dim::Fixed(size) => Some(size),
+            Dim::Batch(times) => times.checked_mul(self.batch),
+            Dim::Unknown(_) => None,
+        });
+        sizes
+            .collect::<Option<Vec<usize>>>()
+            .ok_or_else(|| self.refuse(MISFIT, format!("the sizes of its bottom {shape} must be known")))
+    }
+
+    /// An axis as Caffe counts it, negative from the end.
+    pub(super) fn axis(&self, axis: i32, rank: usize) -> Result<usize, Box<Finding>> {
+        let wrapped = if axis < 0 {
+            i64::from(axis) + rank as i64
+        } else {
+            i64::from(axis)
+        };
+        match usize::try_from(wrapped) {
+            Ok(axis) if axis < rank => Ok(axis),
+            _ => Err(self.misconfigured(format!("axis {axis} is none of the {rank} axes of its bottom"))),
+        }
+    }
+
+    /// The same, and the axis must not be that of the examples, which the graph keeps apart.
+    pub(super) fn inner_axis(&self, axis: i32, rank: usize) -> Result<usize, Box<Finding>> {
+        match self.axis(axis, rank)? {
+            0 => Err(self.refuse(
+                super::OPTION,
+                "it works across the examples of a batch (axis 0), which DL4J computes one by one",
+            )),
+            axis => Ok(axis),
+        }
+    }
+
+    pub(super) fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Box<Finding>> {
+        let applied = self.graph.apply(op, inputs, &self.origin);
+        applied.map_err(|error: ShapeError| self.refuse(MISFIT, error.to_string()))
+    }
+
+    /// Blob `index`, which must have the shape `expected`. One that is missing is reported, and zeros stand in its place
+    /// while the rest of the network is looked at.
+    ///
+    /// # Errors
+    /// When such a blob would be larger than the limit.
+    pub(super) fn blob(&mut self, index: usize, expected: &[usize]) -> Result<Tensor, Box<Finding>> {
+        self.blobs = self.blobs.max(index + 1);
+        let bytes = expected
+            .iter()
+            .try_fold(4u64, |bytes, &size| bytes.checked_mul(size as u64));
+        if bytes.is_none_or(|bytes| bytes > self.limits.tensor_bytes) {
+            return Err(self.refuse(
+                WEIGHT,
+                format!("a blob of shape {expected:?} is larger than the limit"),
+            ));
+        }
+        Ok(match self.weights.blob(self.net, self.layer, index, expected) {
+            Ok(tensor) => tensor,
+            Err(message) => {
+                self.findings.push(Finding::error(WEIGHT, &self.origin, message));
+                Tensor::filled(expected, 0.0)
+            }
+        })
+    }
+
+    /// Refuses blobs that the layer's function did not ask for.
+    pub(crate) fn check_count(&mut self) {
+        let Some(count) = self.weights.count(self.layer) else {
+            return;
+        };
+        if count > self.blobs {
+            let message = format!(
+                "the file of weights has {count} blobs for it, and its parameters ask for {}",
+                self.blobs
+            );
+            self.findings.push(
+                Finding::error(WEIGHT, &self.origin, message)
+                    .with_help("check that both files belong together (bias_term, say)"),
+            );
+        }
+    }
+}

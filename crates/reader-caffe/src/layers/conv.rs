@@ -1,0 +1,144 @@
+//! Convolution.
+
+use super::{Call, MISFIT, Tops};
+use crate::schema::ConvolutionParameter;
+use caribou_ir::Finding;
+use caribou_ir::op::{Conv, Padding};
+
+/// The window of a convolution over some spatial axes.
+pub(super) struct Window {
+    pub(super) kernel: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+    pub(super) dilations: Vec<usize>,
+    /// `[before, after]`.
+    pub(super) pads: Vec<[usize; 2]>,
+}
+
+/// One size for each spatial axis: given once, for each axis, or (on two axes) by the names for height and width.
+pub(super) fn per_axis(
+    call: &Call<'_>,
+    what: &str,
+    values: &[u32],
+    named: [Option<u32>; 2],
+    axes: usize,
+    default: Option<u32>,
+) -> Result<Vec<usize>, Box<Finding>> {
+    if let [Some(height), Some(width)] = named {
+        if axes == 2 && values.is_empty() {
+            return Ok(vec![height as usize, width as usize]);
+        }
+        return Err(call.misconfigured(format!(
+            "{what} is given both by itself and for height and width, or for other than two axes"
+        )));
+    }
+    if named.iter().any(Option::is_some) && values.is_empty() && axes == 2 && default == Some(0) {
+        // Only padding may be given for one of both.
+        return Ok(named.iter().map(|size| size.unwrap_or(0) as usize).collect());
+    }
+    if named.iter().any(Option::is_some) {
+        return Err(call.misconfigured(format!("{what} is given for one of height and width alone")));
+    }
+    match (values, default) {
+        ([one], _) => Ok(vec![*one as usize; axes]),
+        ([], Some(default)) => Ok(vec![default as usize; axes]),
+        ([], None) => Err(call.misconfigured(format!("{what} is missing"))),
+        _ if values.len() == axes => Ok(values.iter().map(|&value| value as usize).collect()),
+        _ => Err(call.misconfigured(format!("{what} is given {} times for {axes} axes", values.len()))),
+    }
+}
+
+/// The window that the parameters tell of.
+pub(super) fn window(
+    call: &Call<'_>,
+    parameters: &ConvolutionParameter,
+    axes: usize,
+) -> Result<Window, Box<Finding>> {
+    let p = parameters;
+    let kernel = per_axis(
+        call,
+        "kernel_size",
+        &p.kernel_size,
+        [p.kernel_h, p.kernel_w],
+        axes,
+        None,
+    )?;
+    let strides = per_axis(call, "stride", &p.stride, [p.stride_h, p.stride_w], axes, Some(1))?;
+    let pads = per_axis(call, "pad", &p.pad, [p.pad_h, p.pad_w], axes, Some(0))?;
+    let dilations = per_axis(call, "dilation", &p.dilation, [None, None], axes, Some(1))?;
+    if kernel
+        .iter()
+        .chain(&strides)
+        .chain(&dilations)
+        .any(|&size| size == 0)
+    {
+        return Err(call.misconfigured("kernel_size, stride and dilation must be at least one"));
+    }
+    let mut pads: Vec<[usize; 2]> = pads.into_iter().map(|pad| [pad, pad]).collect();
+    let sides = [[p.pad_t, p.pad_b], [p.pad_l, p.pad_r]];
+    if sides.iter().flatten().any(Option::is_some) {
+        if axes != 2 {
+            return Err(call.misconfigured("pad_t, pad_b, pad_l and pad_r are for images"));
+        }
+        for (pad, side) in pads.iter_mut().zip(sides) {
+            *pad = side.map(|size| size.unwrap_or(0) as usize);
+        }
+    }
+    Ok(Window {
+        kernel,
+        strides,
+        dilations,
+        pads,
+    })
+}
+
+/// The number of spatial axes of the layer's bottoms: those behind `axis`, which must be the second.
+pub(super) fn spatial_axes(call: &Call<'_>, axis: i32) -> Result<usize, Box<Finding>> {
+    let Some(&first) = call.inputs.first() else {
+        return Err(call.refuse(MISFIT, "expected a bottom, found none"));
+    };
+    let rank = call.rank(first);
+    if call.axis(axis, rank)? != 1 {
+        return Err(call.refuse(
+            super::OPTION,
+            format!("its channels are on axis {axis}; only axis 1 can be expressed"),
+        ));
+    }
+    match rank {
+        3..=5 => Ok(rank - 2),
+        _ => Err(call.refuse(
+            MISFIT,
+            format!("expected one to three spatial axes, found {}", call.shape(first)),
+        )),
+    }
+}
+
+/// `Convolution`: every bottom by the same kernel.
+pub(super) fn convolution(call: &mut Call<'_>) -> Tops {
+    let parameters = call.parameters.convolution_param.clone().unwrap_or_default();
+    let axes = spatial_axes(call, parameters.axis())?;
+    let window = window(call, &parameters, axes)?;
+    let (out, groups) = (parameters.num_output() as usize, parameters.group() as usize);
+    let channels = call.size(call.inputs[0], 1)?;
+    if out == 0 || groups == 0 || !channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
+        return Err(call.misconfigured(format!(
+            "{channels} channels and num_output {out} can't be divided into {groups} groups"
+        )));
+    }
+    let mut shape = vec![out, channels / groups];
+    shape.extend(&window.kernel);
+    let weight = call.blob(0, &shape)?;
+    let bias = parameters.bias_term().then(|| call.blob(1, &[out])).transpose()?;
+    let op = Conv {
+        weight,
+        bias,
+        strides: window.strides,
+        dilations: window.dilations,
+        padding: Padding::Explicit(window.pads),
+        groups,
+    };
+    let inputs = call.inputs.to_vec();
+    inputs
+        .iter()
+        .map(|&input| call.apply(op.clone(), &[input]))
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! The weights of all layers, by the names of the layers.
+
+mod wire;
+
+use crate::net::{Layer, Net};
+use crate::schema::param_spec::DimCheckMode;
+use caribou_ir::{Code, Finding, Findings, Limits, Severity, Source, Tensor, TensorError};
+use std::collections::{HashMap, HashSet};
+
+/// Blobs that no layer reads.
+const UNUSED: Code = Code("C0201");
+
+/// Why a file of weights could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WeightError {
+    /// It is no such file, or a damaged one.
+    #[error("byte {offset}: {what}")]
+    Damaged { offset: u64, what: String },
+    /// A limit was reached.
+    #[error("{0}")]
+    Limit(String),
+    /// The bytes do not fit.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+/// One stored array.
+#[derive(Debug, Clone)]
+pub(crate) struct Blob {
+    pub(crate) tensor: Tensor,
+    /// Whether its shape is the oldest kind, four sizes with ones in front.
+    legacy_shape: bool,
+}
+
+/// The sizes without those that are one, in order.
+fn squeezed(shape: &[usize]) -> Vec<usize> {
+    shape.iter().copied().filter(|&size| size != 1).collect()
+}
+
+impl Blob {
+    /// The blob under the shape that a layer expects. Axes of size one may be missing or too many, as they are in files
+    /// of the oldest kind; with `permissive` the number of elements alone counts.
+    fn shaped(&self, expected: &[usize], permissive: bool) -> Option<Tensor> {
+        let found = self.tensor.shape();
+        let fits = found == expected
+            || squeezed(&found) == squeezed(expected)
+            || (permissive && self.tensor.len() == expected.iter().product::<usize>());
+        self.tensor.reshape(expected).ok().filter(|_| fits)
+    }
+}
+
+/// The blobs of a network's layers.
+pub(crate) enum Weights {
+    /// There is no file: zeros stand in their place.
+    Untrained,
+    /// From a file, in its order.
+    Stored {
+        layers: Vec<(String, Vec<Blob>)>,
+        by_name: HashMap<String, usize>,
+    },
+}
+
+impl Weights {
+    /// Of a network without any.
+    pub(crate) fn none() -> Self {
+        Self::stored(Vec::new())
+    }
+
+    /// The weights of a file.
+    pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Self, WeightError> {
+        let layers = wire::layers(source, limits)?;
+        Ok(Self::stored(
+            layers
+                .into_iter()
+                .map(|layer| (layer.name, layer.blobs))
+                .collect(),
+        ))
+    }
+
+    fn stored(layers: Vec<(String, Vec<Blob>)>) -> Self {
+        // Of two layers of one name the later one overwrites the earlier, as Caffe copies them one after the other.
+        let by_name = layers
+            .iter()
+            .enumerate()
+            .map(|(index, (name, _))| (name.clone(), index))
+            .collect();
+        Self::Stored { layers, by_name }
+    }
+
+    /// How many blobs the file has for a layer; `None` when nothing is known of it.
+    pub(crate) fn count(&self, layer: &Layer) -> Option<usize> {
+        match self {
+            Self::Untrained => None,
+            Self::Stored { layers, by_name } => by_name.get(&layer.name).map(|&index| layers[index].1.len()),
+        }
+    }
+
+    /// Blob `index` of a layer as it is stored.
+    pub(crate) fn raw(&self, net: &Net, layer: &Layer, index: usize) -> Option<&Blob> {
+        let Self::Stored { layers, by_name } = self else {
+            return None;
+        };
+        let at = |layer: &Layer, index: usize| {
+            let &position = by_name.get(&layer.name)?;
+            Some((position, layers[position].1.get(index)?))
+        };
+        let Some(shared) = layer.shared(index) else {
+            return at(layer, index).map(|(_, blob)| blob);
+        };
+        // One array under several names of layers: the one that is copied last stays.
+        let owners = net.layers.iter().flat_map(|layer| {
+            let positions = (0..layer.parameters.param.len()).map(move |index| (layer, index));
+            positions.filter(|(layer, index)| {
+                layer
+                    .shared(*index)
+                    .is_some_and(|spec| spec.name() == shared.name())
+            })
+        });
+        owners
+            .filter_map(|(layer, index)| at(layer, index))
+            .max_by_key(|(position, _)| *position)
+            .map(|(_, blob)| blob)
+    }
+
+    /// Blob `index` of a layer, which must have the shape `expected`.
+    ///
+    /// # Errors
+    /// A line that says what is wrong.
+    pub(crate) fn blob(
+        &self,
+        net: &Net,
+        layer: &Layer,
+        index: usize,
+        expected: &[usize],
+    ) -> Result<Tensor, String> {
+        if matches!(self, Self::Untrained) {
+            return Ok(Tensor::filled(expected, 0.0));
+        }
+        let Some(blob) = self.raw(net, layer, index) else {
+            return Err(match self.count(layer) {
+                None => "the file of weights has no layer of this name".to_owned(),
+                Some(count) => format!("the file of weights has {count} blobs for it, and none at {index}"),
+            });
+        };
+        let permissive = layer
+            .shared(index)
+            .is_some_and(|spec| spec.share_mode() == DimCheckMode::Permissive);
+        blob.shaped(expected, permissive).ok_or_else(|| {
+            let kind = if blob.legacy_shape {
+                "num, channels, height, width "
+            } else {
+                ""
+            };
+            format!(
+                "expected blob {index} of shape {expected:?}, the file of weights has {kind}{:?}",
+                blob.tensor.shape()
+            )
+        })
+    }
+
+    /// Says which layers of the file the network does not have.
+    pub(crate) fn report_unused(&self, net: &Net, findings: &mut Findings) {
+        let Self::Stored { layers, .. } = self else {
+            return;
+        };
+        let names: HashSet<&str> = net.layers.iter().map(|layer| layer.name.as_str()).collect();
+        let unused: Vec<&str> = layers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !names.contains(name))
+            .collect();
+        if let Some(first) = unused.first() {
+            let message = match unused.len() {
+                1 => format!(
+                    "the weights of layer {first} are not used: the network has no layer of this name"
+                ),
+                count => format!(
+                    "the weights of {count} layers are not used, as the network has none of these names: {}",
+                    unused.join(", ")
+                ),
+            };
+            findings.push(Finding::new(Severity::Warning, UNUSED, None, message));
+        }
+    }
+}
