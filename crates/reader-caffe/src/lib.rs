@@ -87,7 +87,10 @@ impl Reader for CaffeReader {
             graph: built.graph,
             findings,
             training: None,
-            format: format!("Caffe network (V{})", net.version),
+            format: match net.version {
+                2 => format!("Caffe network {}", net.name).trim_end().to_owned(),
+                old => format!("Caffe network {} in the words of V{old}", net.name),
+            },
         })
     }
 }

@@ -10,7 +10,7 @@ fn each(call: &mut Call<'_>, function: Activation) -> Tops {
 
 /// `ReLU`, with a slope below zero, or (in a fork) cut at six.
 pub(super) fn relu(call: &mut Call<'_>) -> Tops {
-    let parameters = call.parameters.relu_param.clone().unwrap_or_default();
+    let parameters = call.parameters.relu_param.unwrap_or_default();
     let alpha = f64::from(parameters.negative_slope());
     let function = match (parameters.relu6(), alpha == 0.0) {
         (true, _) => Activation::BoundedRelu {
@@ -37,7 +37,7 @@ pub(super) fn tanh(call: &mut Call<'_>) -> Tops {
 /// `Softmax` along `axis`.
 pub(super) fn softmax(call: &mut Call<'_>) -> Tops {
     let x = call.input()?;
-    let parameters = call.parameters.softmax_param.clone().unwrap_or_default();
+    let parameters = call.parameters.softmax_param.unwrap_or_default();
     let axis = call.inner_axis(parameters.axis(), call.rank(x))?;
     Ok(vec![call.apply(Softmax { axis }, &[x])?])
 }

@@ -1,6 +1,6 @@
 //! What a layer's function works with.
 
-use super::{MISFIT, PARAMETER, TRAINING, WEIGHT};
+use super::{MISFIT, PARAMETER, WEIGHT};
 use crate::net::{Layer, Net};
 use crate::schema::LayerParameter;
 use crate::weights::Weights;
@@ -35,12 +35,6 @@ impl Call<'_> {
     /// A parameter without meaning.
     pub(super) fn misconfigured(&self, message: impl Into<String>) -> Box<Finding> {
         self.refuse(PARAMETER, message)
-    }
-
-    /// Something that matters in training only and gets lost.
-    pub(super) fn lost_in_training(&mut self, message: impl Into<String>) {
-        self.findings
-            .push(Finding::warning(TRAINING, &self.origin, message));
     }
 
     /// The only bottom.

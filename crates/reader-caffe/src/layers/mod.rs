@@ -8,6 +8,7 @@ mod call;
 mod conv;
 mod linear;
 mod pool;
+mod shape;
 
 pub(crate) use call::Call;
 
@@ -21,9 +22,6 @@ const MISFIT: Code = Code("C0302");
 const WEIGHT: Code = Code("C0303");
 /// A parameter that is known and can't be expressed.
 const OPTION: Code = Code("C0304");
-/// Something of the layer that matters in training only and was not carried over.
-const TRAINING: Code = Code("C0305");
-
 /// What a layer's function gives: its tops, or why there are none.
 pub(crate) type Tops = Result<Vec<ValueId>, Box<Finding>>;
 
@@ -84,12 +82,18 @@ const CODE: &str = "it is code in another language, which is never executed";
 
 /// All types that are known.
 const ROWS: &[Row] = &[
+    row("Concat", shape::concat),
     row("Convolution", conv::convolution),
+    row("Dropout", shape::dropout),
+    row("Flatten", shape::flatten),
     row("InnerProduct", linear::inner_product),
     row("Pooling", pool::pooling),
     row("ReLU", activation::relu),
+    row("Reshape", shape::reshape),
     row("Sigmoid", activation::sigmoid),
+    row("Slice", shape::slice),
     row("Softmax", activation::softmax),
+    row("Split", shape::split),
     row("TanH", activation::tanh),
     training("Accuracy", "it measures"),
     training("ContrastiveLoss", LOSS),

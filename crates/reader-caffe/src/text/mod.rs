@@ -138,7 +138,7 @@ mod tests {
         assert!(at("layer {\n name: \"x }").starts_with("line 2, column 8: "));
         assert!(at("layer { } }").starts_with("line 1, column 11: "));
         assert!(at("name: \"a\"\nname: \"b\"").starts_with("line 2, column "));
-        let deep = "layer { x ".repeat(1) + &"{ a ".repeat(5000);
+        let deep = "layer { ".to_owned() + &"a { ".repeat(5000);
         assert!(at(&deep).contains("nested deeper"));
     }
 }
