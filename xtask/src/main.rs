@@ -93,11 +93,14 @@ enum Framework {
         #[arg(long, default_value = "*")]
         case: String,
     },
-    /// A larger set of random Keras 2 networks, in target/keras-sweep.
+    /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
         /// Only the cases whose name matches.
         #[arg(long, default_value = "*")]
         case: String,
+        /// By Keras 3, each as .h5 and as .keras.
+        #[arg(long)]
+        keras3: bool,
     },
 }
 
@@ -139,8 +142,14 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             framework: Framework::Caffe { case },
         } => fixtures::caffe(&root, "testdata/caffe", &case)?,
         Task::Fixtures {
-            framework: Framework::Sweep { case },
-        } => fixtures::keras(&root, Environment::Keras, "target/keras-sweep", "sweep", &case)?,
+            framework: Framework::Sweep { case, keras3 },
+        } => {
+            let (environment, out) = match keras3 {
+                true => (Environment::Keras3, "target/keras3-sweep"),
+                false => (Environment::Keras, "target/keras-sweep"),
+            };
+            fixtures::keras(&root, environment, out, "sweep", &case)?;
+        }
         Task::Verify(options) => return verify::run(&root, &options),
         Task::Table(options) => return table::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),

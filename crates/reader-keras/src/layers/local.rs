@@ -122,6 +122,20 @@ impl Local {
         usize::from(self.channels_first)
     }
 
+    /// The bias, `shape` being the sizes after and the filters. Keras stores it so in either order, and takes the
+    /// elements of a channels-first layer as they come for those of an array whose filters are ahead.
+    fn bias(&self, call: &Call<'_>, shape: &[usize]) -> Result<Tensor, Box<Finding>> {
+        let stored = call.weight("bias", shape)?;
+        if !self.channels_first {
+            return Ok(stored);
+        }
+        let order: Vec<usize> = (1..shape.len()).chain([0]).collect();
+        stored
+            .reshape(&self.ordered(&self.to, self.filters))
+            .and_then(|bias| bias.permute(&order))
+            .map_err(|error| call.refuse(WEIGHT, error.to_string()))
+    }
+
     /// The kernel of each place, `[part, filters]`.
     fn kernels(&self, call: &Call<'_>) -> Result<Vec<Tensor>, Box<Finding>> {
         let axes = self.from.len();
@@ -193,7 +207,7 @@ pub(super) fn local(call: &mut Call<'_>) -> Outputs {
     let mut shape = local.to.clone();
     shape.push(local.filters);
     let bias = match config!(call, flag_or("use_bias", true)) {
-        true => Some(call.weight("bias", &shape)?),
+        true => Some(local.bias(call, &shape)?),
         false => None,
     };
     let flat = match kernels.len() {

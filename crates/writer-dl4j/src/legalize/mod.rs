@@ -7,6 +7,7 @@
 
 mod activation;
 mod attention;
+mod bidirectional;
 mod cell;
 mod constant;
 mod conv;
@@ -140,7 +141,10 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
         Op::LayerNorm(op) => norm::layer(step, op, inputs),
         Op::LogSoftmax(op) => activation::log_softmax(step, *op, inputs),
         Op::Unary(op) => elementwise::unary(step, op.kind, inputs),
-        Op::Recurrent(op) => unroll::recurrent(step, op, inputs),
+        Op::Recurrent(op) => match unroll::recurrent(step, op, inputs)? {
+            None => bidirectional::unlike(step, op, inputs),
+            steps => Ok(steps),
+        },
         Op::Slice(op) => match unroll::slice(step, op, inputs)? {
             None => select::slice(step, op, inputs),
             state => Ok(state),

@@ -1,11 +1,11 @@
 //! Functions of single elements, softmax, noise.
 
-use super::{Kind, Lowered, Lowering, Placed, identity, inexpressible, viewed};
+use super::{Kind, Lowered, Lowering, identity, inexpressible, viewed};
 use crate::format::{
     self, Activation as Class, ActivationLayer, Dropout, DropoutLayer, Layer, PReLULayer, Vertex,
 };
 use caribou_ir::op::{Activation, Noise, NoiseKind, PRelu, UnaryKind};
-use caribou_ir::{Node, Origin, ValueId};
+use caribou_ir::{Node, Origin};
 
 /// The class of a function; `None` where DL4J has none that is equal.
 pub(super) fn class(function: Activation) -> Option<Class> {
@@ -126,32 +126,6 @@ impl Lowering<'_> {
         self.report(&node.origin, Some(&name));
         self.places.insert(node.outputs[0], place);
         true
-    }
-
-    /// A vertex whose array may be overwritten: the one given, or a copy of it where somebody else sees that memory.
-    pub(super) fn own_memory(&mut self, value: ValueId, vertex: &str, origin: &Origin) -> String {
-        let shared = self.uses[value.index()] != 1 || self.shared.contains(vertex);
-        let fresh = self
-            .find(vertex)
-            .is_some_and(|placed: &mut Placed| match &placed.kind {
-                Kind::Layer { layer, .. } => {
-                    !super::works_in_place(layer) || matches!(layer, Layer::ActivationLayer(_))
-                }
-                Kind::Vertex(vertex) => {
-                    matches!(
-                        vertex,
-                        Vertex::ElementWise { .. }
-                            | Vertex::Merge { .. }
-                            | Vertex::Scale { .. }
-                            | Vertex::Shift { .. }
-                    )
-                }
-            });
-        if fresh && !shared {
-            vertex.to_owned()
-        } else {
-            self.copy(vertex, origin)
-        }
     }
 
     /// Functions that are put together from others, exactly.

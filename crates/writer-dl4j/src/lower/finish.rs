@@ -1,6 +1,7 @@
 //! The last steps over all vertices: what nothing reads is dropped, preprocessors move into layers, and vertices into an
 //! order that stock DL4J can train.
 
+use super::memory::overwrites_input;
 use super::{Edge, Kind, Lowering, Network, PARAMETER, Placed, layer_training, training};
 use crate::format::{Layer, Vertex};
 use caribou_ir::{Finding, Findings, Severity};
@@ -16,7 +17,10 @@ impl Lowering<'_> {
             }
         }
         self.vertices.retain(|placed| needed.contains(&placed.name));
-        let mut vertices = fold_preprocessors(self.vertices, &outputs);
+        let mut vertices = fold_preprocessors(std::mem::take(&mut self.vertices), &outputs);
+        let inputs = std::mem::take(&mut self.inputs);
+        self.copy_dropped_inputs(&mut vertices, &inputs);
+        self.inputs = inputs;
         embeddings_last(&mut vertices, &self.inputs);
         let names: HashSet<&str> = vertices.iter().map(|placed| placed.name.as_str()).collect();
         for entry in &mut self.layers {
@@ -108,14 +112,4 @@ fn embeddings_last(vertices: &mut [Placed], inputs: &[Edge]) {
             || !placed.inputs.iter().all(is_input)
             || !placed.inputs.iter().any(|input| embedded.contains(input))
     });
-}
-
-/// Layers that overwrite their input at inference.
-pub(super) fn overwrites_input(layer: &Layer) -> bool {
-    matches!(layer, Layer::ActivationLayer(_) | Layer::PReLULayer(_))
-}
-
-/// Layers that overwrite their input at inference, or give it on as it is.
-pub(super) fn works_in_place(layer: &Layer) -> bool {
-    overwrites_input(layer) || matches!(layer, Layer::DropoutLayer(_))
 }

@@ -11,6 +11,7 @@ mod conv;
 mod finish;
 mod layer_training;
 mod linear;
+mod memory;
 mod merge;
 mod norm;
 mod output;
@@ -24,13 +25,12 @@ pub(crate) mod training;
 mod volume;
 
 pub(crate) use activation::has_class;
-use finish::works_in_place;
 use place::{Place, identity, inverse};
 
 use crate::format::{Base, Layer, Preprocessor, Rate, Updater, Vertex};
 use crate::legalize::Legal;
 use caribou_ir::op::{Op, Operator};
-use caribou_ir::{Code, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};
+use caribou_ir::{Code, Dim, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -132,6 +132,8 @@ pub(crate) struct Lowering<'g> {
     by_name: HashMap<String, usize>,
     names: HashSet<String>,
     inputs: Vec<Edge>,
+    /// Whether the examples of the node that is being lowered are not those of the network: steps folded into the batch.
+    folded: bool,
     /// Vertices that are known under several values, some of which others read.
     shared: HashSet<String>,
     /// Permuted copies of vertices, so that each is written once.
@@ -171,6 +173,7 @@ impl<'g> Lowering<'g> {
             by_name: HashMap::new(),
             names: HashSet::new(),
             inputs: Vec::new(),
+            folded: false,
             shared: HashSet::new(),
             permuted: HashMap::new(),
             reported: HashMap::new(),
@@ -213,6 +216,8 @@ impl<'g> Lowering<'g> {
         {
             return;
         }
+        let batch = |value: &ValueId| self.graph.shape(*value).dims().first() == Some(&Dim::BATCH);
+        self.folded = !node.inputs.iter().all(batch);
         if let Err(finding) = self.operator(node) {
             self.findings.push(*finding);
             // Nothing is written, but those that read it are looked at too.

@@ -47,19 +47,14 @@ impl Lowering<'_> {
         let mut preprocessor = None;
         let mut restore = None;
         match rank {
-            3 => {
-                preprocessor = Some(Preprocessor::RnnToFeedForward {
-                    rnn_data_format: "NCW".into(),
-                });
-                restore = Some(Preprocessor::FeedForwardToRnn {
-                    rnn_data_format: "NCW".into(),
-                });
-            }
-            5 => {
+            3 | 5 if self.folded || rank == 5 => {
                 let sizes = sizes.ok_or_else(|| {
                     inexpressible(origin, "a batch normalisation of volumes of unknown size")
                 })?;
-                let image = vec![sizes[0], sizes[1] * sizes[2], sizes[3]];
+                let image = match sizes[..] {
+                    [channels, length] => vec![channels, length, 1],
+                    _ => vec![sizes[0], sizes[1] * sizes[2], sizes[3]],
+                };
                 let reshape = |from: &[usize], to: &[usize]| Preprocessor::Reshape {
                     input_shape: from.to_vec(),
                     target_shape: to.to_vec(),
@@ -67,6 +62,14 @@ impl Lowering<'_> {
                 };
                 input = self.preprocess(origin, "flat", reshape(&sizes, &image), input);
                 restore = Some(reshape(&image, &sizes));
+            }
+            3 => {
+                preprocessor = Some(Preprocessor::RnnToFeedForward {
+                    rnn_data_format: "NCW".into(),
+                });
+                restore = Some(Preprocessor::FeedForwardToRnn {
+                    rnn_data_format: "NCW".into(),
+                });
             }
             _ => {}
         }
@@ -93,7 +96,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A preprocessor as a vertex of its own.
+    /// A preprocessor as a vertex of its own. It is told how many examples the network has, so that it can't reshape
+    /// where steps are folded into the batch.
     pub(super) fn preprocess(
         &mut self,
         origin: &caribou_ir::Origin,
@@ -101,7 +105,17 @@ impl Lowering<'_> {
         pre_processor: Preprocessor,
         input: String,
     ) -> String {
-        self.vertex(origin, suffix, Vertex::Preprocessor { pre_processor }, &[input])
+        let vertex = match pre_processor {
+            Preprocessor::Reshape { target_shape, .. } if self.folded => Vertex::Reshape {
+                new_shape: [-1]
+                    .into_iter()
+                    .chain(target_shape.iter().map(|&size| size as i64))
+                    .collect(),
+                reshape_order: "c".into(),
+            },
+            pre_processor => Vertex::Preprocessor { pre_processor },
+        };
+        self.vertex(origin, suffix, vertex, &[input])
     }
 
     /// Images as they are. A window of one channel is a function of single elements, which any array can be an image for.
@@ -128,7 +142,7 @@ impl Lowering<'_> {
         // From here on the steps that lead back, last first.
         let mut back = Vec::new();
         let mut rows = sizes.clone();
-        if rank == 3 && sizes.is_none() {
+        if rank == 3 && sizes.is_none() && !self.folded {
             let rnn_data_format = "NCW".to_owned();
             let format = rnn_data_format.clone();
             input = self.preprocess(
@@ -202,6 +216,12 @@ impl Lowering<'_> {
     /// A number for each channel of `[N, C, T]`, and one added: a layer that does so with rows of steps.
     pub(super) fn scale_steps(&mut self, node: &Node, op: &Conv) -> Lowered<()> {
         let origin = &node.origin;
+        if self.folded {
+            return Err(inexpressible(
+                origin,
+                "a number for each channel of sequences at each step",
+            ));
+        }
         let input = self.array(node.inputs[0], &identity(3), origin)?;
         let channels = op.weight.shape()[0];
         let rnn_data_format = "NCW".to_owned();
