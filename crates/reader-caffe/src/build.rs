@@ -183,6 +183,11 @@ impl<'a> Builder<'a> {
                 return;
             }
         };
+        let only_reader = layer
+            .bottoms
+            .iter()
+            .map(|bottom| self.is_only_reader(layer, bottom))
+            .collect();
         for name in &layer.bottoms {
             if let Some(Blob::Value { read, .. }) = self.blobs.get_mut(name) {
                 *read = true;
@@ -201,6 +206,7 @@ impl<'a> Builder<'a> {
             origin: origin.clone(),
             batch: self.batch.unwrap_or(1),
             read_tops,
+            only_reader,
             blobs: 0,
         };
         let tops = match read(&mut call) {
@@ -241,6 +247,27 @@ impl<'a> Builder<'a> {
         }
         let state = value.map_or(Blob::Failed, |value| Blob::Value { value, read: false });
         self.blobs.insert(top.to_owned(), state);
+    }
+
+    /// Whether no layer but `layer` reads what the blob `bottom` stands for there.
+    fn is_only_reader(&self, layer: &Layer, bottom: &str) -> bool {
+        let layers = &self.net.layers;
+        let Some(at) = layers.iter().position(|other| std::ptr::eq(other, layer)) else {
+            return false;
+        };
+        let names = |list: &[String]| list.iter().any(|name| name == bottom);
+        let made = layers[..at].iter().rposition(|other| names(&other.tops));
+        let first = made.map_or(0, |made| made + 1);
+        // From there on to the layer that writes the blob anew, which may read it once more.
+        for (index, other) in layers.iter().enumerate().skip(first) {
+            if index != at && names(&other.bottoms) {
+                return false;
+            }
+            if names(&other.tops) {
+                break;
+            }
+        }
+        layer.bottoms.iter().filter(|name| *name == bottom).count() == 1
     }
 
     /// Whether a layer behind `layer` that is not left out reads the blob `top`, or it is an output.

@@ -1,7 +1,7 @@
 //! Functions of one number, and softmax.
 
-use super::{Call, Tops};
-use caribou_ir::op::{Activation, Softmax};
+use super::{Call, MISFIT, Tops};
+use caribou_ir::op::{Activation, PRelu, Softmax};
 
 fn each(call: &mut Call<'_>, function: Activation) -> Tops {
     let x = call.input()?;
@@ -40,4 +40,32 @@ pub(super) fn softmax(call: &mut Call<'_>) -> Tops {
     let parameters = call.parameters.softmax_param.unwrap_or_default();
     let axis = call.inner_axis(parameters.axis(), call.rank(x))?;
     Ok(vec![call.apply(Softmax { axis }, &[x])?])
+}
+
+/// `ELU`.
+pub(super) fn elu(call: &mut Call<'_>) -> Tops {
+    let alpha = f64::from(call.parameters.elu_param.unwrap_or_default().alpha());
+    each(call, Activation::Elu { alpha })
+}
+
+/// `PReLU`, with a slope for each channel or one for all.
+pub(super) fn prelu(call: &mut Call<'_>) -> Tops {
+    let parameters = call.parameters.prelu_param.clone().unwrap_or_default();
+    let x = call.input()?;
+    let rank = call.rank(x);
+    if rank < 2 {
+        return Err(call.refuse(MISFIT, format!("its bottom {} has no channels", call.shape(x))));
+    }
+    let count = if parameters.channel_shared() {
+        1
+    } else {
+        call.size(x, 1)?
+    };
+    let mut shape = vec![1; rank - 1];
+    shape[0] = count;
+    let slope = call.blob(0, &[count])?;
+    let slope = slope
+        .reshape(&shape)
+        .map_err(|error| call.refuse(MISFIT, error.to_string()))?;
+    Ok(vec![call.apply(PRelu { slope }, &[x])?])
 }

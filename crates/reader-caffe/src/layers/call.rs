@@ -23,6 +23,8 @@ pub(crate) struct Call<'a> {
     pub(crate) batch: usize,
     /// Which of its tops matter: they are read by a layer that is not left out, or they are outputs.
     pub(crate) read_tops: Vec<bool>,
+    /// For each bottom, whether no other layer reads the value it stands for.
+    pub(crate) only_reader: Vec<bool>,
     /// How many blobs its function has asked for.
     pub(crate) blobs: usize,
 }
@@ -129,6 +131,11 @@ impl Call<'_> {
                 Tensor::filled(expected, 0.0)
             }
         })
+    }
+
+    /// Whether zeros stand in place of all weights.
+    pub(super) fn is_untrained(&self) -> bool {
+        matches!(self.weights, Weights::Untrained)
     }
 
     /// Refuses blobs that the layer's function did not ask for.

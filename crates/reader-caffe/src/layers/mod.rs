@@ -4,9 +4,11 @@
 //! is that of the graph. It adds operators and gives the layer's tops.
 
 mod activation;
+mod arithmetic;
 mod call;
 mod conv;
 mod linear;
+mod norm;
 mod pool;
 mod shape;
 
@@ -82,14 +84,21 @@ const CODE: &str = "it is code in another language, which is never executed";
 
 /// All types that are known.
 const ROWS: &[Row] = &[
+    row("BatchNorm", norm::batch_norm),
+    row("Bias", arithmetic::bias),
     row("Concat", shape::concat),
     row("Convolution", conv::convolution),
     row("Dropout", shape::dropout),
+    row("ELU", activation::elu),
+    row("Eltwise", arithmetic::eltwise),
     row("Flatten", shape::flatten),
     row("InnerProduct", linear::inner_product),
+    row("LRN", norm::lrn),
     row("Pooling", pool::pooling),
+    row("PReLU", activation::prelu),
     row("ReLU", activation::relu),
     row("Reshape", shape::reshape),
+    row("Scale", arithmetic::scale),
     row("Sigmoid", activation::sigmoid),
     row("Slice", shape::slice),
     row("Softmax", activation::softmax),

@@ -68,7 +68,8 @@ pub(super) fn slice(call: &mut Call<'_>) -> Tops {
 /// `Split`: the same value under several names.
 pub(super) fn split(call: &mut Call<'_>) -> Tops {
     let x = call.input()?;
-    Ok(vec![x; call.layer.tops.len()])
+    let count = call.layer.tops.len();
+    (0..count).map(|_| call.apply(Identity, &[x])).collect()
 }
 
 /// `Dropout`: nothing after training, but for a fork's way of scaling then and not before.

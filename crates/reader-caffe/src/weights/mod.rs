@@ -1,5 +1,6 @@
 //! The weights of all layers, by the names of the layers.
 
+mod hdf5;
 mod wire;
 
 use crate::net::{Layer, Net};
@@ -16,6 +17,9 @@ pub(crate) enum WeightError {
     /// It is no such file, or a damaged one.
     #[error("byte {offset}: {what}")]
     Damaged { offset: u64, what: String },
+    /// It is no such HDF5 file, or a damaged one.
+    #[error("{0}")]
+    Hdf5(String),
     /// A limit was reached.
     #[error("{0}")]
     Limit(String),
@@ -42,9 +46,12 @@ impl Blob {
     /// of the oldest kind; with `permissive` the number of elements alone counts.
     fn shaped(&self, expected: &[usize], permissive: bool) -> Option<Tensor> {
         let found = self.tensor.shape();
+        let count = expected
+            .iter()
+            .try_fold(1usize, |count, &size| count.checked_mul(size));
         let fits = found == expected
             || squeezed(&found) == squeezed(expected)
-            || (permissive && self.tensor.len() == expected.iter().product::<usize>());
+            || (permissive && count == Some(self.tensor.len()));
         self.tensor.reshape(expected).ok().filter(|_| fits)
     }
 }
@@ -55,7 +62,7 @@ pub(crate) enum Weights {
     Untrained,
     /// From a file, in its order.
     Stored {
-        layers: Vec<(String, Vec<Blob>)>,
+        layers: Vec<(String, Vec<Option<Blob>>)>,
         by_name: HashMap<String, usize>,
     },
 }
@@ -68,16 +75,18 @@ impl Weights {
 
     /// The weights of a file.
     pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Self, WeightError> {
-        let layers = wire::layers(source, limits)?;
+        if hdf5::is_hdf5(source.bytes()) {
+            return hdf5::layers(source, limits).map(Self::stored);
+        }
+        let layers = wire::layers(source, limits)?.into_iter();
         Ok(Self::stored(
             layers
-                .into_iter()
-                .map(|layer| (layer.name, layer.blobs))
+                .map(|layer| (layer.name, layer.blobs.into_iter().map(Some).collect()))
                 .collect(),
         ))
     }
 
-    fn stored(layers: Vec<(String, Vec<Blob>)>) -> Self {
+    fn stored(layers: Vec<(String, Vec<Option<Blob>>)>) -> Self {
         // Of two layers of one name the later one overwrites the earlier, as Caffe copies them one after the other.
         let by_name = layers
             .iter()
@@ -102,7 +111,7 @@ impl Weights {
         };
         let at = |layer: &Layer, index: usize| {
             let &position = by_name.get(&layer.name)?;
-            Some((position, layers[position].1.get(index)?))
+            Some((position, layers[position].1.get(index)?.as_ref()?))
         };
         let Some(shared) = layer.shared(index) else {
             return at(layer, index).map(|(_, blob)| blob);

@@ -13,6 +13,7 @@ mod constant;
 mod conv;
 mod elementwise;
 mod norm;
+mod pool;
 mod power;
 mod product;
 mod reduce;
@@ -132,6 +133,7 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
         Op::Elementwise(op) => elementwise::several(step, op.kind, inputs),
         Op::Gather(op) => select::gather(step, op, inputs),
         Op::Pad(op) => select::pad(step, op, inputs),
+        Op::Pool(op) => pool::pool(step, op, inputs),
         Op::Reduce(op) => reduce::reduce(step, op, inputs),
         Op::Resize(op) => resize::resize(step, op, inputs),
         Op::Reverse(op) => select::reverse(step, *op, inputs),

@@ -74,6 +74,16 @@ pub(super) fn mode(
     }
 }
 
+/// Whether DL4J has a mode that pads as `padding` does.
+pub(crate) fn pads_as(
+    padding: &Padding,
+    sizes: &[Option<usize>],
+    extents: &[usize],
+    strides: &[usize],
+) -> bool {
+    mode(padding, sizes, extents, strides).is_some()
+}
+
 /// The window of a layer; those of one axis carry a second element.
 pub(super) fn window(kernel: &[usize], strides: &[usize], dilations: &[usize], mode: &Mode) -> Window {
     let pair = |list: &[usize], second: usize| {

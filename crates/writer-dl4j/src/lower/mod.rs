@@ -25,6 +25,7 @@ pub(crate) mod training;
 mod volume;
 
 pub(crate) use activation::has_class;
+pub(crate) use conv::pads_as;
 use place::{Place, identity, inverse};
 
 use crate::format::{Base, Layer, Preprocessor, Rate, Updater, Vertex};
