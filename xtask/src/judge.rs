@@ -67,12 +67,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Why a step of training could not be taken; `None` when it could, or when there is nothing to train.
-    pub(crate) fn untrained(&self) -> Option<String> {
+    /// Why a step of training could not be taken; `None` when it could, or when there is nothing to train: only what the
+    /// source has learned (`learns`) is.
+    pub(crate) fn untrained(&self, learns: bool) -> Option<String> {
         match (&self.fit_error, self.trainable, self.parameters) {
             (Some(error), ..) => Some(error.clone()),
             (None, Some(true), 1..) => match (self.score_finite, self.changed) {
                 (Some(true), Some(1..)) => None,
+                (Some(true), Some(0)) if !learns => None,
                 (score, changed) => Some(format!("finite score {score:?}, {changed:?} parameters changed")),
             },
             _ => None,

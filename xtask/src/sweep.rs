@@ -150,7 +150,7 @@ fn outcome(case: &Case, caribou: &Path, judge: &mut Judge, work: &Path) -> Resul
             return Ok(Outcome::Wrong(otherwise.into()));
         }
     }
-    Ok(match answer.untrained() {
+    Ok(match answer.untrained(true) {
         Some(why) => Outcome::Untrained(why),
         None => Outcome::Right(error),
     })

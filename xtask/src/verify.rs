@@ -7,8 +7,8 @@ use crate::libhdf5;
 use crate::training;
 use crate::verdict::{self, Column, Verdict};
 use caribou_ir::{
-    Findings, Limits, PortReport, ReadError, ReadOptions, Reader as _, Report, Source, ValidGraph, Validator,
-    WriteError, WriteOptions, Writer, layout,
+    Findings, Limits, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _, Report, Source,
+    ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_writer_dl4j::{ArchiveLayout, Compression, Dl4jWriter};
 use ndarray::ArrayD;
@@ -378,7 +378,11 @@ fn stock(case: &Case, converted: &Converted, judge: &Mutex<Judge>, work: &Path) 
             "running it changed its input, or gave other outputs the second time or in another batch".into(),
         ));
     }
-    match (answer.untrained(), case.trains) {
+    let learns = converted.graph.nodes().any(|(_, node)| {
+        let constant = matches!(node.op, Op::Constant(_));
+        !constant && !node.op.parameters().is_empty()
+    });
+    match (answer.untrained(learns), case.trains) {
         (Some(error), true) => return Ok(Verdict::Wrong(format!("training: {error}"))),
         (None, false) => {
             return Ok(Verdict::Wrong(

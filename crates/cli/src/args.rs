@@ -63,6 +63,15 @@ fn limit(text: &str) -> Result<(String, u64), String> {
     Ok((name.to_owned(), value))
 }
 
+/// `1x3x224x224`.
+fn sizes(text: &str) -> Result<Vec<Option<usize>>, String> {
+    let size = |text: &str| match text.parse::<usize>() {
+        Ok(size) if size > 0 => Ok(Some(size)),
+        _ => Err(format!("{text} is no size: expected sizes such as 1x3x224x224")),
+    };
+    text.split('x').map(size).collect()
+}
+
 /// A difference that can be exceeded.
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -96,6 +105,10 @@ pub(crate) struct Parts {
     /// The level that the rules of a Caffe network's layers speak of.
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) level: i32,
+    /// The shape of an input whose model does not say it, examples first: `1x3x224x224`. Given several times, for the
+    /// inputs in their order.
+    #[arg(long = "input-shape", value_name = "SIZES", value_parser = sizes)]
+    pub(crate) input_shapes: Vec<Vec<Option<usize>>>,
     /// A stage that the rules of a Caffe network's layers speak of; may be given several times.
     #[arg(long = "stage", value_name = "STAGE")]
     pub(crate) stages: Vec<String>,
@@ -107,9 +120,9 @@ impl Parts {
         ReadOptions {
             limits,
             untrained: self.untrained,
+            input_shapes: self.input_shapes.clone(),
             strict: self.strict,
             cut_unsupported: self.cut_unsupported,
-            ..ReadOptions::default()
         }
     }
 }

@@ -4,7 +4,8 @@ use super::{Blob, Builder, INPUT_SHAPE, LEFT_OUT};
 use crate::layers::{self, Support};
 use crate::net::Layer;
 use crate::schema::LayerParameter;
-use caribou_ir::{Dim, Finding, Layout, Origin, Shape};
+use caribou_ir::op::Constant;
+use caribou_ir::{Dim, Finding, Layout, Origin, Shape, Tensor};
 
 impl<'a> Builder<'a> {
     /// The inputs that stand outside of layers.
@@ -24,16 +25,79 @@ impl<'a> Builder<'a> {
                 self.blobs.insert(top.clone(), Blob::Label);
                 continue;
             }
-            let shape = declared(layer, index);
-            self.input(top, &shape, &origin);
+            let shape = self.declared(layer, index);
+            match constant(layer, index) {
+                Some(value) if self.has_other_inputs() => self.stored(layer, top, value, &shape),
+                _ => self.input(top, &shape, &origin),
+            }
         }
-        if layer.kind != "Input" {
+        if !all {
             let message = match layer.tops.first() {
                 Some(top) => format!("it reads data in training; {top} became an input in its place"),
                 None => "it was left out: it makes no blob".to_owned(),
             };
             self.findings.push(Finding::note(LEFT_OUT, &origin, message));
         }
+    }
+
+    /// Whether values come in by more than `DummyData`.
+    fn has_other_inputs(&self) -> bool {
+        let brings = |layer: &Layer| {
+            let data = matches!(
+                layers::of(&layer.kind).map(|row| row.support),
+                Some(Support::Data)
+            );
+            data && layer.kind != "DummyData"
+        };
+        !self.net.inputs.is_empty() || self.net.layers.iter().any(brings)
+    }
+
+    /// The shape of a top of a layer that brings in data. A database says it itself; where its images are cropped, the
+    /// channels can be told from the means or the layer that reads them.
+    fn declared(&self, layer: &Layer, index: usize) -> Vec<i64> {
+        let declared = declared(layer, index);
+        let transform = layer.parameters.transform_param.as_ref();
+        let (Some(transform), Some(top), true) = (transform, layer.tops.get(index), declared.is_empty())
+        else {
+            return declared;
+        };
+        let crop = i64::from(transform.crop_size());
+        let (height, width) = match (transform.crop_h(), transform.crop_w()) {
+            (0, _) | (_, 0) => (crop, crop),
+            (height, width) => (i64::from(height), i64::from(width)),
+        };
+        if height == 0 || width == 0 {
+            return declared;
+        }
+        let means = Some(transform.mean_value.len() as i64).filter(|&count| count > 1);
+        let channels = means.or_else(|| {
+            let mut readers = self
+                .net
+                .layers
+                .iter()
+                .filter(|layer| layer.bottoms.first() == Some(top));
+            readers.find_map(|reader| {
+                let convolution = reader.parameters.convolution_param.as_ref()?;
+                let kernel = self.weights.raw(self.net, reader, 0)?.tensor.shape();
+                let inputs = kernel.get(1)?.checked_mul(convolution.group() as usize)?;
+                i64::try_from(inputs).ok()
+            })
+        });
+        channels.map_or(declared, |channels| vec![1, channels, height, width])
+    }
+
+    /// A number that stands in every place of a blob.
+    fn stored(&mut self, layer: &Layer, top: &str, value: f32, shape: &[i64]) {
+        let origin = layer.origin();
+        let Some(sizes) = self.sizes(top, usize::MAX, shape, &origin) else {
+            self.blobs.insert(top.to_owned(), Blob::Failed);
+            return;
+        };
+        let sizes: Vec<usize> = sizes.into_iter().skip(1).flatten().collect();
+        let value = Tensor::filled(&sizes, value);
+        let made = self.graph.apply(Constant { value }, &[], &origin);
+        let state = made.map_or(Blob::Failed, |value| Blob::Value { value, read: true });
+        self.blobs.insert(top.to_owned(), state);
     }
 
     /// An input, if a layer that is not left out reads it.
@@ -95,7 +159,7 @@ impl<'a> Builder<'a> {
         declared: &[i64],
         origin: &Origin,
     ) -> Option<Vec<Option<usize>>> {
-        let help = "give its shape in the file: input_param { shape { dim: 1 dim: 3 dim: 224 dim: 224 } }";
+        let help = "give its shape: --input-shape 1x3x224x224 (several times, for the inputs in their order)";
         let given = self.options.input_shapes.get(position);
         if let (true, Some(sizes)) = (declared.is_empty(), given.filter(|sizes| !sizes.is_empty())) {
             return Some(sizes.clone());
@@ -129,6 +193,19 @@ impl<'a> Builder<'a> {
         };
         self.error(INPUT_SHAPE, origin, message, help);
         None
+    }
+}
+
+/// The number that `DummyData` puts everywhere in top `index`; `None` for random ones, and for other layers.
+fn constant(layer: &Layer, index: usize) -> Option<f32> {
+    if layer.kind != "DummyData" {
+        return None;
+    }
+    let fillers = &layer.parameters.dummy_data_param.as_ref()?.data_filler;
+    match fillers.get(index).or(fillers.first()) {
+        None => Some(0.0),
+        Some(filler) if filler.r#type() == "constant" => Some(filler.value()),
+        Some(_) => None,
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) fn reshape(call: &mut Call<'_>) -> Tops {
     let rank = sizes.len();
     let dims = parameters.shape.clone().unwrap_or_default().dim;
     // One more than the last axis is allowed here: behind all axes.
-    let start = call.axis(parameters.axis() + i32::from(parameters.axis() < 0), rank + 1)?;
+    let start = call.axis(parameters.axis(), rank + 1)?;
     let end = match parameters.num_axes() {
         -1 => rank,
         count => usize::try_from(count)
