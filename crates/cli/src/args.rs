@@ -109,6 +109,9 @@ pub(crate) struct Parts {
     /// inputs in their order.
     #[arg(long = "input-shape", value_name = "SIZES", value_parser = sizes)]
     pub(crate) input_shapes: Vec<Vec<Option<usize>>>,
+    /// The solver that a Caffe network was trained with: its rule, rate and penalties are written for going on in DL4J.
+    #[arg(long, value_name = "SOLVER.prototxt")]
+    pub(crate) solver: Option<PathBuf>,
     /// A stage that the rules of a Caffe network's layers speak of; may be given several times.
     #[arg(long = "stage", value_name = "STAGE")]
     pub(crate) stages: Vec<String>,

@@ -6,7 +6,7 @@ use caribou_ir::{Confidence, Import, ReadOptions, Reader, Source};
 use std::path::Path;
 
 /// All readers.
-fn readers(parts: &Parts) -> [Box<dyn Reader>; 4] {
+fn readers(parts: &Parts, solver: Option<Source>) -> [Box<dyn Reader>; 4] {
     [
         Box::new(caribou_reader_keras::KerasReader),
         Box::new(caribou_reader_dl4j::Dl4jReader),
@@ -14,6 +14,7 @@ fn readers(parts: &Parts) -> [Box<dyn Reader>; 4] {
             training: parts.phase == PhaseChoice::Train,
             level: parts.level,
             stages: parts.stages.clone(),
+            solver,
         }),
         Box::new(caribou_reader_tf::TensorflowReader),
     ]
@@ -33,7 +34,8 @@ pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
         None => (path, parts.weights.as_deref()),
     };
     let mut source = map(first)?;
-    let found = readers(parts)
+    let solver = parts.solver.as_deref().map(map).transpose()?;
+    let found = readers(parts, solver)
         .into_iter()
         .map(|reader| (reader.probe(&source), reader));
     let best = found.max_by_key(|(confidence, _)| *confidence);

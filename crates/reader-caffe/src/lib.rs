@@ -9,12 +9,13 @@ mod build;
 mod layers;
 mod net;
 mod schema;
+mod solver;
 mod text;
 mod weights;
 
-use caribou_ir::{Confidence, Findings, Import, ReadError, ReadOptions, Reader, Source};
+use caribou_ir::{Confidence, Findings, Import, ReadError, ReadOptions, Reader, Source, Training};
 use net::State;
-use schema::NetParameter;
+use schema::{NetParameter, SolverParameter};
 use weights::Weights;
 
 /// Reads Caffe networks.
@@ -26,6 +27,8 @@ pub struct CaffeReader {
     pub level: i32,
     /// The stages that rules ask for.
     pub stages: Vec<String>,
+    /// The solver that the network was trained with (`solver.prototxt`).
+    pub solver: Option<Source>,
 }
 
 impl Reader for CaffeReader {
@@ -76,6 +79,7 @@ impl Reader for CaffeReader {
         };
         weights.report_unused(&net, &mut findings);
         let built = build::build(&net, &weights, options, &mut findings);
+        let training = self.training(&net, options, &mut findings)?;
         if findings.has_errors() {
             return Err(ReadError::Refused {
                 path: source.path().to_path_buf(),
@@ -86,12 +90,34 @@ impl Reader for CaffeReader {
         Ok(Import {
             graph: built.graph,
             findings,
-            training: None,
+            training,
             format: match net.version {
                 2 => format!("Caffe network {}", net.name).trim_end().to_owned(),
                 old => format!("Caffe network {} in the words of V{old}", net.name),
             },
         })
+    }
+}
+
+impl CaffeReader {
+    /// What the solver says, where there is one.
+    fn training(
+        &self,
+        net: &net::Net,
+        options: &ReadOptions,
+        findings: &mut Findings,
+    ) -> Result<Option<Training>, ReadError> {
+        let Some(file) = &self.solver else {
+            return Ok(None);
+        };
+        let parsed = text::parse::<SolverParameter>(file.bytes(), "SolverParameter", &options.limits);
+        let parsed = parsed.map_err(|error| ReadError::Format {
+            path: file.path().to_path_buf(),
+            message: error.to_string(),
+            help: "expected a solver of Caffe as text".into(),
+        })?;
+        net::report(&parsed.unknown, &[], options.strict, findings);
+        Ok(Some(solver::training(&parsed.message, net, findings)))
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn run(options: &Convert, arguments: &Arguments) -> Result<(), Failur
         Some(&options.model),
         options.parts.weights.as_ref(),
         options.parts.config.as_ref(),
+        options.parts.solver.as_ref(),
     ];
     let mut inputs: Vec<&Path> = files.into_iter().flatten().map(|path| path.as_path()).collect();
     let archive = Destination::create(&options.output, options.force, &inputs)?;

@@ -135,7 +135,7 @@ fn inputs(net: &NetParameter) -> Vec<(String, Vec<i64>)> {
 }
 
 /// Says which fields were not read: one finding for each path, with the place of the first.
-fn report(unknown: &[Unknown], layers: &[Layer], strict: bool, findings: &mut Findings) {
+pub(crate) fn report(unknown: &[Unknown], layers: &[Layer], strict: bool, findings: &mut Findings) {
     let mut seen: Vec<(String, usize, &Unknown)> = Vec::new();
     for field in unknown {
         let taken = |place: Place| layers.iter().any(|layer| layer.place == place);

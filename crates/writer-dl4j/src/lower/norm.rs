@@ -194,7 +194,12 @@ impl Lowering<'_> {
                 back.push(reshape(&image, &sizes));
             }
         }
-        let (n, k, alpha, beta) = (op.size as f64, op.bias, op.alpha, op.beta);
+        // Stock DL4J throws where the window reaches further than there are channels; it sees no more of them then.
+        let seen = match shape.size(1) {
+            Some(channels) if rank == 4 && op.size > 1 => op.size.min(2 * channels.max(1) - 1),
+            _ => op.size,
+        };
+        let (n, k, alpha, beta) = (seen as f64, op.bias, op.alpha, op.beta);
         let mut name = self.layer(origin, "", input, None, Vec::new(), |base| {
             LocalResponseNormalization {
                 base,
