@@ -24,6 +24,11 @@ pub(crate) enum Mask {
     All(Vec<Mask>),
     /// One behind the other in time.
     Joined(Vec<Mask>),
+    /// A value of the model, of zeros and ones.
+    Made(ValueId),
+    /// What Keras 3 makes of masks of several inputs, which its versions do not agree on. Where the model writes the
+    /// result down, that one counts.
+    Unsettled,
     /// A mask that can't be made, and why.
     Unknown(&'static str),
 }
@@ -41,6 +46,8 @@ impl From<ShapeError> for Unmade {
         Self::Misfit(error)
     }
 }
+
+const UNSETTLED: &str = "masks of several inputs, which versions of Keras 3 join differently";
 
 /// Large enough that its square lifts the smallest float over one.
 const LIFT: f64 = (1u128 << 100) as f64;
@@ -102,7 +109,17 @@ impl Mask {
                     }
                 }
             }
+            Self::Made(value) => Ok(*value),
+            Self::Unsettled => Err(Unmade::Unknown(UNSETTLED)),
             Self::Unknown(why) => Err(Unmade::Unknown(why)),
+        }
+    }
+
+    /// The mask on the other side of a model's border, where what is written down is no longer all there is.
+    pub(crate) fn across(self) -> Self {
+        match self {
+            Self::Unsettled => Self::Unknown(UNSETTLED),
+            other => other,
         }
     }
 
@@ -118,11 +135,8 @@ impl Mask {
         if known.len() < 2 && masks.len() < 2 {
             return known.into_iter().next();
         }
-        // The versions of Keras 3 do not agree on this among themselves.
         if generation == Generation::Three && !known.is_empty() {
-            return Some(Self::Unknown(
-                "masks of several inputs, which versions of Keras 3 join differently",
-            ));
+            return Some(Self::Unsettled);
         }
         let along_time = layer.class == "Concatenate" && {
             let axis = layer.config.axes_or("axis", &[-1]).unwrap_or_default();

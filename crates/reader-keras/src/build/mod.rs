@@ -1,5 +1,6 @@
 //! From the architecture to the graph: every call of every layer in an order in which its inputs exist.
 
+mod arguments;
 mod functional;
 mod masks;
 mod ports;
@@ -195,21 +196,6 @@ impl Builder<'_> {
         current
     }
 
-    /// `None`, and a finding, for a call with arguments that change what the layer computes.
-    fn arguments(&mut self, layer: &Layer, call: &NodeCall) -> Option<()> {
-        let extra = call.extra();
-        if extra.is_empty() {
-            return Some(());
-        }
-        let message = format!(
-            "it is called with arguments that are not supported: {}",
-            extra.join(", ")
-        );
-        self.findings
-            .push(Finding::error(ARGUMENTS, &origin(layer), message));
-        None
-    }
-
     /// One call of a layer. Problems become findings, and the call then gives values that stand in for its own.
     fn call(
         &mut self,
@@ -219,11 +205,15 @@ impl Builder<'_> {
         scope: &Scope<'_>,
     ) -> Values {
         let values = if let Some(nested) = parse_nested(layer) {
-            let plain = self.arguments(layer, call);
-            plain.and(self.nested(layer, nested, inputs, scope))
+            let called = self.called(layer, call, inputs, scope);
+            let plain = self.arguments(layer, &called);
+            let inputs = self.with_mask(layer, called);
+            let values = self.nested(layer, nested, inputs.as_deref(), scope);
+            plain.and(self.left(values))
         } else if let Some(model) = stepwise::model_within(layer) {
-            let plain = self.arguments(layer, call);
-            plain.and(self.stepwise(layer, model, inputs, scope))
+            let called = self.called(layer, call, inputs, scope);
+            let plain = self.arguments(layer, &called);
+            plain.and(self.stepwise(layer, model, &called, scope))
         } else {
             match inputs.filter(|inputs| inputs.iter().any(|&input| self.is_unknown(input))) {
                 Some(inputs) => self.call_of_unknown(layer, call, inputs, scope),
@@ -265,14 +255,16 @@ impl Builder<'_> {
                 .push(Finding::error(ARGUMENTS, &origin(layer), message));
             return None;
         }
-        let inputs = inputs?;
+        let called = self.called(layer, call, inputs, scope);
         let by_default = self.generation == Generation::Three
             && layers::is_called_as_in_training(layer)
-            && call.extra() == ["training"];
+            && called.extra == ["training"];
         if !row.arguments && !by_default {
-            self.arguments(layer, call)?;
+            self.arguments(layer, &called)?;
         }
-        let masked = inputs.iter().any(|input| self.masks.contains_key(input));
+        let (mask, given) = (called.mask, called.given);
+        let inputs = &called.inputs?[..];
+        let masked = given || inputs.iter().any(|input| self.masks.contains_key(input));
         if masked && row.mask == MaskRule::Reads {
             self.findings.push(
                 Finding::error(MASKED, &origin(layer), "it reads a mask (from mask_zero or Masking), which DL4J handles differently")
@@ -295,7 +287,7 @@ impl Builder<'_> {
             weights: weights.as_ref().or(scope.weights).unwrap_or(&empty),
             scopes,
             origin: origin(layer),
-            masks: &self.masks,
+            mask: mask.clone(),
             masked_outputs: 0,
         };
         let nodes = context.graph.nodes().len();
@@ -304,7 +296,10 @@ impl Builder<'_> {
         self.training(layer, scope);
         self.weights.extend(weights);
         match read {
-            Ok(outputs) => Some(self.mask_outputs(layer, row.mask, inputs, outputs, carried)),
+            Ok(outputs) => {
+                let given = mask.filter(|_| given);
+                Some(self.mask_outputs(layer, row.mask, inputs, given.as_ref(), outputs, carried))
+            }
             Err(finding) => {
                 self.graph.truncate(nodes);
                 self.findings.push(*finding);

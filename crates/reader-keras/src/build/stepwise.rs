@@ -1,5 +1,6 @@
 //! A whole model at each step: TimeDistributed around it, with time folded into the batch.
 
+use super::arguments::Called;
 use super::{Builder, MASKED, NESTING, Scope, Values, origin};
 use crate::config::{Layer, Model, parse_layer, parse_nested};
 use caribou_ir::op::{Reshape, Size};
@@ -20,10 +21,10 @@ impl Builder<'_> {
         &mut self,
         layer: &Layer,
         model: Model,
-        inputs: Option<&[ValueId]>,
+        called: &Called,
         scope: &Scope<'_>,
     ) -> Values {
-        let Some(inputs) = inputs else {
+        let Some(inputs) = called.inputs.as_deref() else {
             return self.nested(layer, Ok(model), None, scope);
         };
         let refuse = |this: &mut Self, code, message: String| {
@@ -40,7 +41,7 @@ impl Builder<'_> {
                 return refuse(self, NESTING, message);
             }
         };
-        if self.masks.contains_key(&x) {
+        if called.mask.is_some() {
             let message = "a mask that a model would read at each step is not supported".to_owned();
             return refuse(self, MASKED, message);
         }

@@ -83,7 +83,7 @@ pub(super) fn bidirectional(call: &mut Call<'_>) -> Outputs {
         (true, Some(_)) => 1,
         (true, None) => 2,
     };
-    let masked = call.masks.contains_key(&x);
+    let masked = call.mask.is_some();
     let plain = sequences && !states && initial.is_empty() && !masked && !forward.backwards;
     if let (true, Some(merge), 1, 1) = (plain, merge, forward.cells.len(), backward.cells.len())
         && let (Some(cell), Some(backward)) = (forward.cells.pop(), backward.cells.pop())

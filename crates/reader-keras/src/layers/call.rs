@@ -7,7 +7,6 @@ use crate::version::Generation;
 use crate::weights::Weights;
 use caribou_ir::op::{Op, Transpose};
 use caribou_ir::{Code, Finding, Findings, Graph, Origin, Shape, ShapeError, Tensor, ValueId};
-use std::collections::HashMap;
 
 /// One call of a layer, with all that its function needs.
 pub(crate) struct Call<'a> {
@@ -24,8 +23,8 @@ pub(crate) struct Call<'a> {
     /// The names by which the layer's weights are told from others, outermost first.
     pub(crate) scopes: Vec<&'a str>,
     pub(crate) origin: Origin,
-    /// The masks of all values that have one.
-    pub(crate) masks: &'a HashMap<ValueId, Mask>,
+    /// The mask of its first input, as the layer sees it.
+    pub(crate) mask: Option<Mask>,
     /// How many of its first outputs have the mask of its first input; set by the functions of layers that use it.
     pub(crate) masked_outputs: usize,
 }
@@ -63,9 +62,9 @@ impl Call<'_> {
             .ok_or_else(|| self.refuse(MISFIT, format!("axis {axis} of its input {shape} must be known")))
     }
 
-    /// The mask `[N, T]` of the input at `position`, as zeros and ones.
-    pub(super) fn mask(&mut self, position: usize) -> Result<Option<ValueId>, Box<Finding>> {
-        let Some(mask) = self.inputs.get(position).and_then(|input| self.masks.get(input)) else {
+    /// The mask `[N, T]` of the first input, as zeros and ones.
+    pub(super) fn mask(&mut self) -> Result<Option<ValueId>, Box<Finding>> {
+        let Some(mask) = &self.mask else {
             return Ok(None);
         };
         match mask.value(self.graph, &self.origin) {

@@ -58,7 +58,7 @@ pub(super) fn global(call: &mut Call<'_>) -> Outputs {
 
 /// GlobalAveragePooling1D: with a mask, the mean over the steps that count.
 pub(super) fn global_average_1d(call: &mut Call<'_>) -> Outputs {
-    let Some(mask) = call.mask(0)? else {
+    let Some(mask) = call.mask()? else {
         return global(call);
     };
     if config!(call, flag_or("keepdims", false)) {

@@ -2,6 +2,7 @@
 
 use super::operator::{Number, array, elementwise};
 use super::{CONFIG, Call, OPTION, Outputs, TRAINING, config};
+use crate::version::Generation;
 use caribou_ir::op::{
     Coordinates, ElementwiseKind, Identity, Interpolation, Resize, ResizeTarget, Slice, SliceAxis, Unary,
     UnaryKind,
@@ -242,6 +243,13 @@ pub(super) fn random_crop(call: &mut Call<'_>) -> Outputs {
     let size = target(call)?;
     let x = call.input()?;
     let x = call.channels_ahead(x)?;
+    if call.generation == Generation::Three && image(call, x)? != size {
+        return Err(call.refuse(
+            OPTION,
+            "outside of training, older versions of Keras 3 resize its images and newer ones leave them as they are; \
+             take the layer out of the model, or use CenterCrop or Resizing",
+        ));
+    }
     let y = to_proportions(call, x, Interpolation::Linear, size)?;
     Ok(vec![call.channels_behind(y)?])
 }

@@ -86,7 +86,7 @@ impl Rnn {
         x: ValueId,
         initial: &[ValueId],
     ) -> Result<Made, Box<Finding>> {
-        let mask = call.mask(0)?;
+        let mask = call.mask()?;
         if self.cells.len() > 1 && !initial.is_empty() {
             return Err(call.refuse(OPTION, "initial states of stacked cells are not supported"));
         }
@@ -190,7 +190,7 @@ pub(super) fn recurrent(call: &mut Call<'_>) -> Outputs {
     let class = call.layer.class.clone();
     let rnn = Rnn::read(call, &class, config, None, features)?;
     let (sequences, backwards, states) = (rnn.sequences, rnn.backwards, rnn.states);
-    let (cells, masked) = (rnn.cells.len(), call.masks.contains_key(&x));
+    let (cells, masked) = (rnn.cells.len(), call.mask.is_some());
     let made = rnn.run(call, x, initial)?;
     let mut outputs = Vec::new();
     if states {

@@ -61,7 +61,7 @@ pub(super) fn time_distributed(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
     let (layer, read) = readable(call)?;
     let rule = super::find(&layer.class).map(|row| row.mask);
-    if matches!(rule, Some(MaskRule::Reads | MaskRule::Uses)) && call.masks.contains_key(&x) {
+    if matches!(rule, Some(MaskRule::Reads | MaskRule::Uses)) && call.mask.is_some() {
         let message = format!(
             "a mask that {} would read at each step is not supported",
             layer.class
@@ -141,7 +141,7 @@ fn inside(call: &mut Call<'_>, layer: &Layer, read: fn(&mut Call<'_>) -> Outputs
         weights: call.weights,
         scopes: call.scopes.clone(),
         origin: call.origin.clone(),
-        masks: call.masks,
+        mask: call.mask.clone(),
         masked_outputs: 0,
     };
     read(&mut call)

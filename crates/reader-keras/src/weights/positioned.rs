@@ -9,6 +9,7 @@ use crate::config::{Layer, Model, parse_layer, parse_nested};
 use crate::hdf5::{Group, Hdf5Error};
 use crate::version::Generation;
 use caribou_ir::Tensor;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -97,8 +98,20 @@ impl Walk {
         model: &Model,
         scopes: &mut Vec<String>,
     ) -> Result<(), Hdf5Error> {
+        let layers = model.layers.iter().filter(|layer| !layer.operator);
+        self.list(root, &join(place, "layers"), layers, scopes)
+    }
+
+    /// Layers or cells that a list at `place` holds.
+    fn list<'l>(
+        &mut self,
+        root: &Group<'_>,
+        place: &str,
+        layers: impl Iterator<Item = &'l Layer>,
+        scopes: &mut Vec<String>,
+    ) -> Result<(), Hdf5Error> {
         let mut used: HashMap<String, usize> = HashMap::new();
-        for layer in model.layers.iter().filter(|layer| !layer.operator) {
+        for layer in layers {
             let name = snake_case(&layer.class);
             let count = used.entry(name.clone()).or_default();
             let unique = match *count {
@@ -107,9 +120,35 @@ impl Walk {
             };
             *count += 1;
             scopes.push(layer.name.clone());
-            self.layer(root, &join(&join(place, "layers"), &unique), layer, scopes)?;
+            self.layer(root, &join(place, &unique), layer, scopes)?;
             scopes.pop();
         }
+        Ok(())
+    }
+
+    /// The cell of an `RNN`, or those that are stacked in it, each under its own name.
+    fn cells(
+        &mut self,
+        root: &Group<'_>,
+        place: &str,
+        layer: &Layer,
+        scopes: &mut Vec<String>,
+    ) -> Result<(), Hdf5Error> {
+        let Some(cell) = inner(layer, "cell") else {
+            return Ok(());
+        };
+        if cell.class == "StackedRNNCells" {
+            let stacked = cell.config.get("cells").and_then(Value::as_array);
+            let stacked: Vec<Layer> = stacked
+                .into_iter()
+                .flatten()
+                .filter_map(|cell| parse_layer(cell).ok())
+                .collect();
+            return self.list(root, &join(place, "cells"), stacked.iter(), scopes);
+        }
+        scopes.push(cell.name.clone());
+        self.layer(root, place, &cell, scopes)?;
+        scopes.pop();
         Ok(())
     }
 
@@ -134,6 +173,7 @@ impl Walk {
         }
         match layer.class.as_str() {
             "Bidirectional" => self.directions(root, place, layer, scopes),
+            "RNN" => self.cells(root, &join(place, "cell"), layer, scopes),
             "TimeDistributed" | "SpectralNormalization" => match inner(layer, "layer") {
                 // The wrapper's function asks for the variables of the inner layer by the wrapper's own scopes.
                 Some(inside) => self.layer(root, &join(place, "layer"), &inside, scopes),

@@ -7,26 +7,40 @@ use crate::version::Generation;
 /// A variable and the option that must be on for it to exist.
 pub(super) struct Variable {
     pub(super) name: &'static str,
-    /// A flag of the configuration with its default.
-    option: Option<(&'static str, bool)>,
+    option: Needed,
+}
+
+/// What the configuration must say for a variable to exist.
+enum Needed {
+    Nothing,
+    /// This flag, which has this default.
+    Flag(&'static str, bool),
+    /// This word under this key.
+    Word(&'static str, &'static str),
 }
 
 impl Variable {
     /// Whether a layer of this configuration has it.
     pub(super) fn exists(&self, config: &Attributes) -> bool {
-        self.option
-            .is_none_or(|(key, default)| config.flag_or(key, default).unwrap_or(default))
+        match self.option {
+            Needed::Nothing => true,
+            Needed::Flag(key, default) => config.flag_or(key, default).unwrap_or(default),
+            Needed::Word(key, word) => config.text_or(key, "") == Ok(word),
+        }
     }
 }
 
 const fn always(name: &'static str) -> Variable {
-    Variable { name, option: None }
+    Variable {
+        name,
+        option: Needed::Nothing,
+    }
 }
 
 const fn when(option: &'static str, name: &'static str) -> Variable {
     Variable {
         name,
-        option: Some((option, true)),
+        option: Needed::Flag(option, true),
     }
 }
 
@@ -43,10 +57,16 @@ const RECURRENT: &[Variable] = &[
     when("use_bias", "bias"),
 ];
 const LEARNED_SCALE: &[Variable] = &[when("scale", "gamma"), when("center", "beta")];
-const OPTIONAL_SCALE: &[Variable] = &[Variable {
-    name: "scale",
-    option: Some(("use_scale", false)),
-}];
+const SCORES: &[Variable] = &[
+    Variable {
+        name: "scale",
+        option: Needed::Flag("use_scale", false),
+    },
+    Variable {
+        name: "concat_score_weight",
+        option: Needed::Word("score_mode", "concat"),
+    },
+];
 
 /// The variables of a class, where it has some.
 const VARIABLES: &[(&str, &[Variable])] = &[
@@ -83,14 +103,8 @@ const VARIABLES: &[(&str, &[Variable])] = &[
         "Normalization",
         &[always("mean"), always("variance"), always("count")],
     ),
-    ("Attention", OPTIONAL_SCALE),
-    (
-        "AdditiveAttention",
-        &[Variable {
-            name: "scale",
-            option: Some(("use_scale", true)),
-        }],
-    ),
+    ("Attention", SCORES),
+    ("AdditiveAttention", &[when("use_scale", "scale")]),
     ("LSTMCell", RECURRENT),
     ("GRUCell", RECURRENT),
     ("SimpleRNNCell", RECURRENT),

@@ -27,15 +27,34 @@ pub(super) fn unary(step: &mut Step<'_>, kind: UnaryKind, inputs: &[ValueId]) ->
         UnaryKind::Sqrt => power(step, x, 0.5)?,
         UnaryKind::ReciprocalSqrt => power(step, x, -0.5)?,
         UnaryKind::Reciprocal => power(step, x, -1.0)?,
-        UnaryKind::Sign => power(step, x, 0.0)?,
+        UnaryKind::Sign => {
+            let y = lifted(step, x)?;
+            step.apply(Activation::HardTanh, &[y])?
+        }
         UnaryKind::Step { threshold } => {
-            let above = step.affine(x, 1.0, -threshold)?;
-            let above = step.apply(Activation::Relu, &[above])?;
-            power(step, above, 0.0)?
+            let mut above = x;
+            if threshold != 0.0 {
+                above = step.affine(x, 1.0, -threshold)?;
+            }
+            let above = lifted(step, above)?;
+            clip(step, above, 0.0, 1.0)?
         }
         _ => return Ok(None),
     };
     Ok(Some(vec![y]))
+}
+
+/// Large enough that its square lifts the smallest float over one.
+const LIFT: f64 = (1u128 << 100) as f64;
+
+/// The value times a number so large that only zero stays between minus one and one.
+fn lifted(step: &mut Step<'_>, x: ValueId) -> Result<ValueId, Failure> {
+    step.rewrite(
+        "sign-by-scaling",
+        "a number times 2^200 is zero, or beyond one in its own direction: clipped, it is its sign",
+    );
+    let x = step.affine(x, LIFT, 0.0)?;
+    step.affine(x, LIFT, 0.0)
 }
 
 /// `min(max(x, min), max)`.

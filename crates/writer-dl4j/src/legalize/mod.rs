@@ -12,6 +12,7 @@ mod cell;
 mod constant;
 mod conv;
 mod elementwise;
+mod gate;
 mod norm;
 mod pool;
 mod power;

@@ -5,7 +5,7 @@
 //! result is the state itself.
 
 use super::cell::{Steps, columns, gru, input_bias, lstm, simple};
-use super::{Composed, Failure, Step};
+use super::{Composed, Failure, Step, gate};
 use caribou_ir::op::{
     Cell, Concat, Dense, Direction, ElementwiseKind, MaskedStep, Merge, Recurrent, Reshape, Size, Slice,
     Tile, Transpose,
@@ -36,6 +36,16 @@ pub(crate) fn is_stock(op: &Recurrent) -> bool {
 
 /// Takes the layer apart when DL4J has none for it, and it has no more steps than the user allows.
 pub(super) fn recurrent(step: &mut Step<'_>, op: &Recurrent, inputs: &[ValueId]) -> Composed {
+    if !is_stock(op)
+        && let Some(equal) = gate::with_stock_gates(op)?
+        && is_stock(&equal)
+    {
+        step.rewrite(
+            "hard-sigmoid-by-scaling",
+            "DL4J's hard sigmoid has the slope 0.2: the weights of the gates are scaled to what makes it equal",
+        );
+        return Ok(Some(vec![step.leaf(equal, inputs)?]));
+    }
     let Some((&x, mask, initial)) = op.inputs(inputs) else {
         return Ok(None);
     };

@@ -6,6 +6,7 @@
 mod arguments;
 mod arithmetic;
 mod keras3;
+mod logic;
 mod network;
 mod rearrange;
 mod reduce;
@@ -40,6 +41,7 @@ const fn function(
 
 const TABLES: &[&[Function]] = &[
     arithmetic::TABLE,
+    logic::TABLE,
     network::TABLE,
     rearrange::TABLE,
     reduce::TABLE,

@@ -45,7 +45,7 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 /// The axes, without the batch.
-fn axes(
+pub(super) fn reduced_axes(
     call: &Call<'_>,
     arguments: &Arguments<'_>,
     rank: usize,
@@ -70,7 +70,7 @@ fn reduce(call: &mut Call<'_>, arguments: &Arguments<'_>, kind: Kind) -> Outputs
     let x = arguments.value(call, "input_tensor")?;
     let op = Reduce {
         kind,
-        axes: axes(call, arguments, call.rank(x))?,
+        axes: reduced_axes(call, arguments, call.rank(x))?,
         keep_dims: arguments.flag(call, "keepdims")?,
     };
     Ok(vec![call.apply(op, &[x])?])
@@ -79,7 +79,7 @@ fn reduce(call: &mut Call<'_>, arguments: &Arguments<'_>, kind: Kind) -> Outputs
 /// The mean of the squared distances from the mean.
 fn variance(call: &mut Call<'_>, arguments: &Arguments<'_>, root: bool) -> Outputs {
     let x = arguments.value(call, "input_tensor")?;
-    let axes = axes(call, arguments, call.rank(x))?;
+    let axes = reduced_axes(call, arguments, call.rank(x))?;
     let mean = Reduce {
         kind: Kind::Mean,
         axes,
