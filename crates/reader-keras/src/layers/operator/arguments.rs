@@ -186,7 +186,7 @@ fn varies(call: &Call<'_>, name: &str) -> Box<Finding> {
     )
 }
 
-fn number(call: &Call<'_>, name: &str, operand: &Operand) -> Found<Number> {
+pub(super) fn number(call: &Call<'_>, name: &str, operand: &Operand) -> Found<Number> {
     match operand {
         Operand::Input(i) => Ok(match known(call, call.inputs[*i]) {
             Some(tensor) => Number::Known(tensor),

@@ -1,151 +1,13 @@
 //! Operators of Keras 3, the `Add` of `x + 1` or the `Relu` of `ops.relu(x)`, as calls of the functions of TensorFlow that
 //! compute the same. What TensorFlow takes as arguments of a call, Keras 3 keeps in the configuration in part.
 
+mod operators;
+
 use super::super::{Call, OPTION, Outputs};
 use crate::config::{Operand, Operands};
 use crate::version::Generation;
-use serde_json::{Value, json};
-
-/// An operator of Keras 3 (keras/src/ops).
-struct Operator {
-    classes: &'static [&'static str],
-    /// The function of TensorFlow.
-    function: &'static str,
-    /// The parameters of a call and those of the function.
-    call: &'static [(&'static str, &'static str)],
-    /// The keys of the configuration and the parameters of the function.
-    config: &'static [(&'static str, &'static str)],
-}
-
-const fn operator(
-    classes: &'static [&'static str],
-    function: &'static str,
-    call: &'static [(&'static str, &'static str)],
-    config: &'static [(&'static str, &'static str)],
-) -> Operator {
-    Operator {
-        classes,
-        function,
-        call,
-        config,
-    }
-}
-
-const PAIR: &[(&str, &str)] = &[("x1", "x"), ("x2", "y")];
-const X: &[(&str, &str)] = &[("x", "x")];
-const REDUCED: &[(&str, &str)] = &[("axis", "axis"), ("keepdims", "keepdims"), ("initial", "initial")];
-const INPUT: &[(&str, &str)] = &[("x", "input_tensor")];
-
-const OPERATORS: &[Operator] = &[
-    operator(&["Add"], "math.add", PAIR, &[]),
-    operator(&["Subtract"], "math.subtract", PAIR, &[]),
-    operator(&["Multiply"], "math.multiply", PAIR, &[]),
-    operator(&["Divide", "TrueDivide"], "math.divide", PAIR, &[]),
-    operator(&["Power"], "math.pow", PAIR, &[]),
-    operator(&["Maximum"], "math.maximum", PAIR, &[]),
-    operator(&["Minimum"], "math.minimum", PAIR, &[]),
-    operator(&["Greater"], "math.greater", PAIR, &[]),
-    operator(&["GreaterEqual"], "math.greater_equal", PAIR, &[]),
-    operator(&["Less"], "math.less", PAIR, &[]),
-    operator(&["LessEqual"], "math.less_equal", PAIR, &[]),
-    operator(&["Equal"], "math.equal", PAIR, &[]),
-    operator(&["NotEqual"], "math.not_equal", PAIR, &[]),
-    operator(&["LogicalAnd"], "math.logical_and", PAIR, &[]),
-    operator(&["LogicalOr"], "math.logical_or", PAIR, &[]),
-    operator(&["LogicalNot"], "math.logical_not", X, &[]),
-    operator(&["Any"], "math.reduce_any", X, REDUCED),
-    operator(&["All"], "math.reduce_all", X, REDUCED),
-    operator(
-        &["Where"],
-        "where",
-        &[("condition", "condition"), ("x1", "x"), ("x2", "y")],
-        &[],
-    ),
-    operator(&["ZerosLike"], "zeros_like", X, &[("dtype", "dtype")]),
-    operator(&["OnesLike"], "ones_like", X, &[("dtype", "dtype")]),
-    operator(&["Negative"], "math.negative", X, &[]),
-    operator(&["Absolute", "Abs"], "math.abs", X, &[]),
-    operator(&["Square"], "math.square", X, &[]),
-    operator(&["Sqrt"], "math.sqrt", X, &[]),
-    operator(&["Rsqrt"], "math.rsqrt", X, &[]),
-    operator(&["Reciprocal"], "math.reciprocal", X, &[]),
-    operator(&["Log"], "math.log", X, &[]),
-    operator(&["Exp"], "math.exp", X, &[]),
-    operator(&["Sign"], "math.sign", X, &[]),
-    operator(&["Erf"], "math.erf", X, &[]),
-    operator(
-        &["Clip"],
-        "clip_by_value",
-        &[("x", "t")],
-        &[("x_min", "clip_value_min"), ("x_max", "clip_value_max")],
-    ),
-    operator(&["Matmul"], "linalg.matmul", &[("x1", "a"), ("x2", "b")], &[]),
-    operator(&["Mean"], "math.reduce_mean", INPUT, REDUCED),
-    operator(&["Sum"], "math.reduce_sum", INPUT, REDUCED),
-    operator(&["Max"], "math.reduce_max", INPUT, REDUCED),
-    operator(&["Min"], "math.reduce_min", INPUT, REDUCED),
-    operator(&["Prod"], "math.reduce_prod", INPUT, REDUCED),
-    operator(
-        &["Reshape"],
-        "reshape",
-        &[("x", "tensor")],
-        &[("newshape", "shape")],
-    ),
-    operator(&["Transpose"], "transpose", &[("x", "a")], &[("axes", "perm")]),
-    operator(
-        &["ExpandDims"],
-        "expand_dims",
-        &[("x", "input")],
-        &[("axis", "axis")],
-    ),
-    operator(&["Squeeze"], "squeeze", &[("x", "input")], &[("axis", "axis")]),
-    operator(
-        &["Concatenate"],
-        "concat",
-        &[("xs", "values")],
-        &[("axis", "axis")],
-    ),
-    operator(&["Stack"], "stack", &[("x", "values")], &[("axis", "axis")]),
-    operator(&["Tile"], "tile", &[("x", "input")], &[("repeats", "multiples")]),
-    operator(
-        &["Repeat"],
-        "repeat",
-        &[("x", "input")],
-        &[("repeats", "repeats"), ("axis", "axis")],
-    ),
-    operator(&["Flip"], "reverse", &[("x", "tensor")], &[("axis", "axis")]),
-    operator(
-        &["GetItem"],
-        "__operators__.getitem",
-        &[("x", "tensor"), ("key", "slice_spec")],
-        &[],
-    ),
-    operator(&["Cast"], "cast", X, &[("dtype", "dtype")]),
-    operator(
-        &["LeakyRelu"],
-        "nn.leaky_relu",
-        &[("x", "features")],
-        &[("negative_slope", "alpha")],
-    ),
-    operator(
-        &["Gelu"],
-        "nn.gelu",
-        &[("x", "features")],
-        &[("approximate", "approximate")],
-    ),
-    operator(
-        &["Softmax"],
-        "nn.softmax",
-        &[("x", "logits")],
-        &[("axis", "axis")],
-    ),
-    operator(
-        &["LogSoftmax"],
-        "nn.log_softmax",
-        &[("x", "logits")],
-        &[("axis", "axis")],
-    ),
-];
+use operators::{OPERATORS, default, is_idle, translated};
+use serde_json::json;
 
 /// Operators that are activation functions without options, and their names as such.
 const ACTIVATIONS: &[(&str, &str)] = &[
@@ -157,25 +19,26 @@ const ACTIVATIONS: &[(&str, &str)] = &[
     ("Softplus", "softplus"),
     ("Softsign", "softsign"),
     ("Selu", "selu"),
-    ("Elu", "elu"),
     ("HardSigmoid", "hard_sigmoid"),
     ("HardSilu", "hard_silu"),
+    ("SparseSigmoid", "sparse_sigmoid"),
+    ("HardTanh", "hard_tanh"),
+    ("LogSigmoid", "log_sigmoid"),
+    ("HardShrink", "hard_shrink"),
+    ("SoftShrink", "soft_shrink"),
+    ("SparsePlus", "sparse_plus"),
+    ("Squareplus", "squareplus"),
+    ("Sparsemax", "sparsemax"),
 ];
-
-/// What Keras 3 means where a key is absent and TensorFlow means something else.
-fn default(class: &str, key: &str) -> Option<Value> {
-    match (class, key) {
-        ("Gelu", "approximate") => Some(json!(true)),
-        ("Concatenate" | "Stack", "axis") => Some(json!(0)),
-        _ => None,
-    }
-}
 
 /// A call of an operator of Keras 3.
 pub(in super::super) fn keras_3(call: &mut Call<'_>) -> Outputs {
     let class = call.layer.class.as_str();
     if let Some(&(_, name)) = ACTIVATIONS.iter().find(|(known, _)| *known == class) {
         return activation(call, name);
+    }
+    if class == "Einsum" {
+        return super::einsum::einsum(call);
     }
     let Some(operator) = OPERATORS
         .iter()
@@ -198,13 +61,14 @@ pub(in super::super) fn keras_3(call: &mut Call<'_>) -> Outputs {
     }
     for &(key, parameter) in operator.config {
         let value = call.config.get(key).cloned().or_else(|| default(class, key));
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| !value.is_null()) {
+            let value = translated(key, value);
             operands.named.push((parameter.to_owned(), Operand::Plain(value)));
         }
     }
     let unknown = call.config.0.iter().find(|(key, value)| {
         let known = operator.config.iter().any(|(known, _)| known == key);
-        !known && !value.is_null() && key.as_str() != "name"
+        !known && !is_idle(class, key, value)
     });
     if let Some((key, value)) = unknown {
         return Err(call.refuse(OPTION, format!("its option {key} = {value} is not supported")));
@@ -227,8 +91,10 @@ pub(in super::super) fn keras_3(call: &mut Call<'_>) -> Outputs {
 }
 
 fn activation(call: &mut Call<'_>, name: &str) -> Outputs {
-    if call.config.number_or("alpha", 1.0) != Ok(1.0) {
-        return Err(call.refuse(OPTION, "an alpha other than one is not supported"));
+    for (key, usual) in [("threshold", 0.5), ("b", 4.0), ("axis", -1.0)] {
+        if call.config.number_or(key, usual) != Ok(usual) {
+            return Err(call.refuse(OPTION, format!("a {key} other than {usual} is not supported")));
+        }
     }
     let x = call.input()?;
     let value = json!(name);

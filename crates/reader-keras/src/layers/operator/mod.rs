@@ -5,12 +5,15 @@
 
 mod arguments;
 mod arithmetic;
+mod array;
+mod einsum;
 mod keras3;
 mod logic;
 mod network;
 mod rearrange;
 mod reduce;
 mod slice;
+mod special;
 
 use super::{Call, OPTION, Outputs, config};
 use arguments::Arguments;
@@ -41,6 +44,8 @@ const fn function(
 
 const TABLES: &[&[Function]] = &[
     arithmetic::TABLE,
+    array::TABLE,
+    special::TABLE,
     logic::TABLE,
     network::TABLE,
     rearrange::TABLE,

@@ -203,7 +203,10 @@ fn pool(call: &mut Call<'_>, arguments: &Arguments<'_>, kind: PoolKind) -> Outpu
     let op = Pool {
         kind,
         kernel: window(call, arguments, "ksize")?,
-        strides: window(call, arguments, "strides")?,
+        strides: match arguments.get("strides") {
+            Some(_) => window(call, arguments, "strides")?,
+            None => window(call, arguments, "ksize")?,
+        },
         dilations: vec![1; 2],
         padding,
         rounding: Rounding::Floor,
@@ -220,7 +223,10 @@ fn on_channels_first(call: &mut Call<'_>, x: caribou_ir::ValueId, op: impl Into<
     Ok(vec![call.permuted(y, Transpose::channels_last(4).permutation)?])
 }
 
-fn channels_last(call: &Call<'_>, arguments: &Arguments<'_>) -> Result<(), Box<caribou_ir::Finding>> {
+pub(super) fn channels_last(
+    call: &Call<'_>,
+    arguments: &Arguments<'_>,
+) -> Result<(), Box<caribou_ir::Finding>> {
     match arguments.text_or(call, "data_format", "NHWC")? {
         "NHWC" => Ok(()),
         other => Err(call.refuse(OPTION, format!("data_format {other} is not supported"))),

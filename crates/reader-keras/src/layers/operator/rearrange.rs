@@ -22,7 +22,14 @@ pub(super) const TABLE: &[Function] = &[
     function(&["pad"], &["tensor", "paddings", "mode", "constant_values"], pad),
     function(
         &["image.resize"],
-        &["images", "size", "method", "preserve_aspect_ratio", "antialias"],
+        &[
+            "images",
+            "size",
+            "method",
+            "preserve_aspect_ratio",
+            "antialias",
+            "data_format",
+        ],
         resize,
     ),
     function(
@@ -285,6 +292,7 @@ fn resize(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
     if arguments.flag(call, "preserve_aspect_ratio")? || arguments.flag(call, "antialias")? {
         return Err(call.refuse(OPTION, "preserve_aspect_ratio and antialias are not supported"));
     }
+    super::network::channels_last(call, arguments)?;
     let interpolation = match arguments.text_or(call, "method", "bilinear")? {
         "nearest" => Interpolation::Nearest,
         "bilinear" => Interpolation::Linear,
