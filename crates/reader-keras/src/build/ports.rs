@@ -4,7 +4,7 @@ use super::{Builder, INPUT_SHAPE, origin};
 use crate::config::{Layer, Model, parse_nested};
 use caribou_ir::op::{Identity, Op};
 use caribou_ir::{Finding, Layout, ValueId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 impl Builder<'_> {
     /// The input of a Sequential model that has no InputLayer: its first layer, or the model, tells the shape.
@@ -78,7 +78,13 @@ impl Builder<'_> {
     }
 
     pub(super) fn outputs(&mut self, model: &Model, values: &[ValueId]) {
-        let mut used = HashMap::new();
+        let mut given = HashSet::new();
+        let layers: HashSet<&str> = model
+            .ports
+            .iter()
+            .flat_map(|ports| &ports.outputs)
+            .map(|port| port.layer.as_str())
+            .collect();
         for (i, &value) in values.iter().enumerate() {
             let name = match &model.ports {
                 Some(ports) => ports.outputs[i].layer.clone(),
@@ -87,13 +93,14 @@ impl Builder<'_> {
                     .last()
                     .map_or_else(|| "output".to_owned(), |layer| layer.name.clone()),
             };
-            let count: &mut usize = used.entry(name.clone()).or_default();
-            let port = if *count == 0 {
-                name.clone()
-            } else {
-                format!("{name}_{count}")
-            };
-            *count += 1;
+            // Another output of the same layer, whose name may be that of a layer again.
+            let mut port = name.clone();
+            let mut count = 0;
+            while given.contains(&port) || (count > 0 && layers.contains(port.as_str())) {
+                count += 1;
+                port = format!("{name}_{count}");
+            }
+            given.insert(port.clone());
             let layout = self.layout(self.graph.shape(value).rank());
             self.graph.output(port, value, layout);
             if let Some(port) = self.graph.outputs_mut().last_mut() {

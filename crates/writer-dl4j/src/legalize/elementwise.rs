@@ -36,6 +36,8 @@ pub(super) fn unary(step: &mut Step<'_>, kind: UnaryKind, inputs: &[ValueId]) ->
             if threshold != 0.0 {
                 above = step.affine(x, 1.0, -threshold)?;
             }
+            // Cut off first: a bounded ReLU of minus infinity is no number.
+            let above = step.apply(Activation::Relu, &[above])?;
             let above = lifted(step, above)?;
             clip(step, above, 0.0, 1.0)?
         }

@@ -77,6 +77,8 @@ impl Lowering<'_> {
         let place = self.forwards(port.value, origin)?;
         // The vertex is this output's own when nothing else reads the value.
         let own = self.uses[port.value.index()] == 1 && !self.shared.contains(&place.vertex);
+        // An output layer gives its features where the vertex has them: not so where a transposition follows it.
+        let straight = rank != 3 || place.order == [0, 2, 1];
         let frozen = |lowering: &mut Self| {
             let layers = lowering.training.map(|training| &training.layers);
             let source = lowering.find(&place.vertex).map(|placed| placed.source.clone());
@@ -86,6 +88,7 @@ impl Lowering<'_> {
         };
         // A frozen layer can't be the one with the loss.
         if own
+            && straight
             && !frozen(self)
             && let Some(name) = self.output_layer(&place.vertex, rank, &order, given.clone())
         {

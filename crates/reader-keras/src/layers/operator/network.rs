@@ -3,6 +3,7 @@
 use super::super::{Call, OPTION, Outputs};
 use super::arguments::{Arguments, Number};
 use super::{Function, function};
+use caribou_ir::Tensor;
 use caribou_ir::op::{
     Activation, AverageDivisor, Dense, DepthToSpace, L2Normalize, LogSoftmax, MatMul, Op, Padding, Pool,
     PoolKind, Rounding, Softmax, SpaceToDepth, Transpose,
@@ -145,9 +146,12 @@ fn l2_normalize(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
 
 /// A product with a constant matrix is a dense layer; with another value it is a product of both.
 fn matmul(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
-    let a = arguments.value(call, "a")?;
     let transpose_a = arguments.flag(call, "transpose_a")?;
     let transpose_b = arguments.flag(call, "transpose_b")?;
+    let a = match arguments.number(call, "a")? {
+        Number::Value(a) => a,
+        Number::Known(matrix) => return matrix_first(call, arguments, &matrix, transpose_a, transpose_b),
+    };
     let weight = match arguments.number(call, "b")? {
         Number::Value(b) => {
             let op = MatMul {
@@ -171,6 +175,35 @@ fn matmul(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
         false => weight,
     };
     Ok(vec![call.apply(Dense { weight, bias: None }, &[a])?])
+}
+
+/// A constant matrix times `[N, m, n]`: a dense layer on its columns.
+fn matrix_first(
+    call: &mut Call<'_>,
+    arguments: &Arguments<'_>,
+    matrix: &Tensor,
+    transpose_a: bool,
+    transpose_b: bool,
+) -> Outputs {
+    let b = arguments.value(call, "b")?;
+    if matrix.rank() != 2 || call.rank(b) != 3 {
+        return Err(call.refuse(
+            OPTION,
+            "a product of a constant with anything but a sequence of vectors",
+        ));
+    }
+    let weight = match transpose_a {
+        true => matrix.clone(),
+        false => matrix
+            .permute(&[1, 0])
+            .map_err(|error| call.refuse(OPTION, error.to_string()))?,
+    };
+    let turn = || Transpose {
+        permutation: vec![0, 2, 1],
+    };
+    let b = if transpose_b { b } else { call.apply(turn(), &[b])? };
+    let y = call.apply(Dense { weight, bias: None }, &[b])?;
+    Ok(vec![call.apply(turn(), &[y])?])
 }
 
 /// Sizes of a window: one number, one an axis, or those of all four axes.
