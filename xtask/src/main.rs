@@ -68,8 +68,8 @@ enum Framework {
         #[arg(long, default_value = "*")]
         case: String,
     },
-    /// The families of keras.applications and networks built from them, in target/architectures: those of Keras 2 as
-    /// NAME, those of Keras 3 as NAME_keras3_h5 and NAME_keras3_keras.
+    /// The families of keras.applications and networks built from them, in target/architectures, as NAME_keras2_h5,
+    /// NAME_keras2_keras, NAME_keras3_h5 and NAME_keras3_keras.
     Architectures {
         /// Only the cases whose name matches.
         #[arg(long, default_value = "*")]
