@@ -122,7 +122,7 @@ impl Sinker<'_> {
                 }
                 ArgMax {
                     axis: order[op.axis],
-                    keep_dims: op.keep_dims,
+                    ..*op
                 }
                 .into()
             }

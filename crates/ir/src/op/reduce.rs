@@ -71,13 +71,15 @@ impl Operator for Reduce {
     }
 }
 
-/// The position of the largest element along an axis, the first among equals.
+/// The position of the largest element along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArgMax {
     /// The axis.
     pub axis: usize,
     /// Whether the axis stays, with size one.
     pub keep_dims: bool,
+    /// Whether it is the last among equals (Caffe), not the first.
+    pub select_last: bool,
 }
 
 impl Operator for ArgMax {

@@ -34,11 +34,16 @@ pub(super) fn reduce(op: &Reduce, x: &Array) -> Result<Array> {
 
 pub(super) fn arg_max(op: &ArgMax, x: &Array) -> Result<Array> {
     let y = x.map_axis(Axis(op.axis), |lane| {
-        let best =
-            lane.iter().enumerate().fold(
-                (0, f32::NEG_INFINITY),
-                |best, (i, &x)| if x > best.1 { (i, x) } else { best },
-            );
+        let best = lane
+            .iter()
+            .enumerate()
+            .fold((0, f32::NEG_INFINITY), |best, (i, &x)| {
+                if x > best.1 || (op.select_last && x == best.1) {
+                    (i, x)
+                } else {
+                    best
+                }
+            });
         best.0 as f32
     });
     Ok(if op.keep_dims {

@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn first_largest(axis in 1usize..4, keep_dims in any::<bool>(), seed in any::<u64>()) {
+    fn place_of_the_largest(axis in 1usize..4, keep_dims in any::<bool>(), select_last in any::<bool>(), seed in any::<u64>()) {
         // Few different numbers, so that some are equal.
         let x = random(&SHAPE, seed).mapv(|x| (x * 2.0).round());
         let mut kept = SHAPE.to_vec();
@@ -95,11 +95,12 @@ proptest! {
                 x[&at[..]]
             };
             let best = (0..SHAPE[axis]).map(at).fold(f32::NEG_INFINITY, f32::max);
-            (0..SHAPE[axis]).find(|&i| at(i) == best).unwrap() as f64
+            let mut places = (0..SHAPE[axis]).filter(|&i| at(i) == best);
+            (if select_last { places.next_back() } else { places.next() }).unwrap() as f64
         });
         if !keep_dims {
             expected = expected.index_axis_move(ndarray::Axis(axis), 0);
         }
-        close(&expected, &run(ArgMax { axis, keep_dims }, &[&x]))?;
+        close(&expected, &run(ArgMax { axis, keep_dims, select_last }, &[&x]))?;
     }
 }

@@ -1,8 +1,13 @@
 //! Convolutions that DL4J has no layer for.
 
 use super::{Composed, Failure, Step};
-use caribou_ir::op::{Conv, ConvTranspose, Padding, Reshape, Slice, SliceAxis};
+use caribou_ir::op::{Concat, Conv, ConvTranspose, Padding, Reshape, Slice, SliceAxis};
 use caribou_ir::{Tensor, TensorError, ValueId};
+
+/// The number of groups that are convolved one by one; more are one kernel with zeros between them.
+const GROUPS: usize = 64;
+/// The number of weights that such a kernel may have.
+const BLOCK_DIAGONAL: usize = 1 << 26;
 
 fn unreadable(error: &TensorError) -> Failure {
     Failure::Inexpressible(error.to_string())
@@ -120,7 +125,10 @@ pub(super) fn conv_transpose(step: &mut Step<'_>, op: &ConvTranspose, inputs: &[
         };
         return Ok(Some(vec![step.apply(plain, &[x])?]));
     }
-    if shape.len() != 3 || op.groups != 1 {
+    if op.groups != 1 {
+        return grouped(step, op, x);
+    }
+    if shape.len() != 3 {
         return Ok(None);
     }
     let from = step.graph.shape(x).clone();
@@ -143,6 +151,74 @@ pub(super) fn conv_transpose(step: &mut Step<'_>, op: &ConvTranspose, inputs: &[
         groups: 1,
     };
     on_image(step, x, &sizes, wide)
+}
+
+/// Each group by itself: its channels cut out, convolved, and put side by side again.
+fn grouped(step: &mut Step<'_>, op: &ConvTranspose, x: ValueId) -> Composed {
+    if op.groups > GROUPS {
+        return block_diagonal(step, op, x);
+    }
+    step.rewrite(
+        "split-groups",
+        "DL4J has no grouped transposed convolution: each group became one of its own",
+    );
+    let (inside, outside) = (op.weight.shape()[0] / op.groups, op.weight.shape()[1]);
+    let mut parts = Vec::with_capacity(op.groups);
+    for group in 0..op.groups {
+        let (start, end) = (group * inside, (group + 1) * inside);
+        let part = Slice {
+            axes: vec![SliceAxis::range(1, start as i64, Some(end as i64))],
+        };
+        let part = step.apply(part, &[x])?;
+        let narrow = |tensor: &Tensor, start: usize, end: usize| {
+            tensor.narrow(0, start, end).map_err(|error| unreadable(&error))
+        };
+        let bias = op.bias.as_ref();
+        let one = ConvTranspose {
+            weight: narrow(&op.weight, start, end)?,
+            bias: bias
+                .map(|bias| narrow(bias, group * outside, (group + 1) * outside))
+                .transpose()?,
+            groups: 1,
+            ..op.clone()
+        };
+        parts.push(step.apply(one, &[part])?);
+    }
+    Ok(Some(vec![step.apply(Concat { axis: 1 }, &parts)?]))
+}
+
+/// A kernel without groups that holds zeros where channels of different groups would meet. Training must not fill them.
+fn block_diagonal(step: &mut Step<'_>, op: &ConvTranspose, x: ValueId) -> Composed {
+    let from = op.weight.shape();
+    let (inside, outside) = (from[0] / op.groups, from[1]);
+    let block: usize = from[1..].iter().product();
+    let mut to = from.clone();
+    to[1] = outside * op.groups;
+    let size = to
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
+    let Some(size) = size.filter(|&size| size <= BLOCK_DIAGONAL) else {
+        return Err(Failure::Inexpressible(format!(
+            "a transposed convolution of {} groups, which DL4J lacks",
+            op.groups
+        )));
+    };
+    step.rewrite(
+        "groups-as-zeros",
+        "DL4J has no grouped transposed convolution: channels of different groups meet in zeros; these weights stay fixed",
+    );
+    let values = op.weight.to_vec().map_err(|error| unreadable(&error))?;
+    let mut spread = vec![0f32; size];
+    for (channel, row) in values.chunks_exact(block.max(1)).enumerate() {
+        let at = (channel * op.groups + channel / inside) * block;
+        spread[at..at + block].copy_from_slice(row);
+    }
+    let dense = ConvTranspose {
+        weight: super::constant::tensor(&to, &spread)?,
+        groups: 1,
+        ..op.clone()
+    };
+    Ok(Some(vec![step.fixed(dense, &[x])?]))
 }
 
 /// The kernel with `dilation - 1` zeros between its elements on each spatial axis.

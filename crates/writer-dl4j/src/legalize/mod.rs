@@ -6,6 +6,7 @@
 //! is left as it is, or made [`Opaque`] with the reason, for the lowering to refuse by name. One file a family.
 
 mod activation;
+mod arg_max;
 mod attention;
 mod bidirectional;
 mod cell;
@@ -126,6 +127,7 @@ fn used(graph: &Graph) -> Vec<bool> {
 fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
     match op {
         Op::Activate(op) => activation::activate(step, op.function, inputs),
+        Op::ArgMax(op) => arg_max::arg_max(step, *op, inputs),
         Op::Attention(op) => attention::attention(step, op, inputs),
         Op::MatMul(op) => product::mat_mul(step, op, inputs),
         Op::Conv(op) => conv::conv(step, op, inputs),
