@@ -3,6 +3,7 @@
 
 mod input;
 mod output;
+mod time;
 
 use crate::layers::{self, Call, Support};
 use crate::net::{Layer, Net};
@@ -22,6 +23,9 @@ const LEFT_OUT: Code = Code("C0404");
 const CUT: Code = Code("C0405");
 /// Two layers with weights have one name.
 const DUPLICATE: Code = Code("C0406");
+
+/// Time and examples have other places than in the source.
+const TIME: Code = Code("C0407");
 
 /// What a blob stands for.
 #[derive(Debug, Clone)]
@@ -53,6 +57,7 @@ pub(crate) fn build(net: &Net, weights: &Weights, options: &ReadOptions, finding
         batch: None,
         names: HashSet::new(),
         inputs: 0,
+        time: time::Time::of(net),
     };
     builder.net_inputs();
     for layer in &net.layers {
@@ -75,6 +80,8 @@ struct Builder<'a> {
     names: HashSet<&'a str>,
     /// Inputs so far, those that nobody reads included.
     inputs: usize,
+    /// What recurrent layers ask of inputs.
+    time: time::Time,
 }
 
 impl<'a> Builder<'a> {
@@ -92,6 +99,12 @@ impl<'a> Builder<'a> {
             Some(Support::Training(why)) => {
                 let message = format!("it was left out: {why}");
                 self.findings.push(Finding::note(LEFT_OUT, &origin, message));
+                // What is swallowed is no output, as what a loss reads is.
+                for name in layer.bottoms.iter().filter(|_| layer.kind == "Silence") {
+                    if let Some(Blob::Value { read, .. }) = self.blobs.get_mut(name) {
+                        *read = true;
+                    }
+                }
             }
             Some(Support::Read(read)) => {
                 if repeated && self.weights.count(layer).is_some() {

@@ -117,10 +117,18 @@ impl<'a> Builder<'a> {
             self.blobs.insert(name.to_owned(), Blob::Label);
             return;
         }
-        let Some(sizes) = self.sizes(name, position, declared, origin) else {
+        if self.time.continues.contains(name) {
+            self.continues(name, origin);
+            return;
+        }
+        let Some(mut sizes) = self.sizes(name, position, declared, origin) else {
             self.blobs.insert(name.to_owned(), Blob::Failed);
             return;
         };
+        let time_first = self.time.first.contains(name) && sizes.len() > 1;
+        if time_first {
+            sizes.swap(0, 1);
+        }
         let batch = sizes[0].unwrap_or(1);
         match self.batch {
             Some(other) if other != batch => {
@@ -146,6 +154,10 @@ impl<'a> Builder<'a> {
         } else {
             Layout::Plain
         };
+        if time_first {
+            self.sequence(name, dims, origin);
+            return;
+        }
         let value = self.graph.input(name, Shape::new(dims), layout);
         self.blobs
             .insert(name.to_owned(), Blob::Value { value, read: false });

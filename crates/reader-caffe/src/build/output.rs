@@ -1,8 +1,8 @@
 //! Where values leave the network.
 
-use super::{Blob, Builder};
-use caribou_ir::op::Identity;
-use caribou_ir::{Layout, Origin, Producer, ValueId};
+use super::{Blob, Builder, TIME};
+use caribou_ir::op::{Identity, Transpose};
+use caribou_ir::{Dim, Finding, Layout, Origin, Producer, ValueId};
 use std::collections::HashSet;
 
 impl Builder<'_> {
@@ -26,12 +26,37 @@ impl Builder<'_> {
                     value = copy;
                 }
             }
-            let layout = if self.graph.shape(value).rank() > 2 {
-                Layout::ChannelsFirst
-            } else {
-                Layout::Plain
-            };
+            let (value, layout) = self.examples_first(&name, value);
             self.graph.output(name, value, layout);
+        }
+    }
+
+    /// An output with its examples on the first axis, and what its axes are.
+    fn examples_first(&mut self, name: &str, value: ValueId) -> (ValueId, Layout) {
+        let shape = self.graph.shape(value);
+        let rank = shape.rank();
+        let plain = if rank > 2 {
+            Layout::ChannelsFirst
+        } else {
+            Layout::Plain
+        };
+        let time_first =
+            rank > 1 && !matches!(shape.dims()[0], Dim::Batch(_)) && matches!(shape.dims()[1], Dim::Batch(_));
+        if !time_first {
+            return (value, plain);
+        }
+        let origin = Origin::new(name, "output");
+        let mut permutation: Vec<usize> = (0..rank).collect();
+        permutation.swap(0, 1);
+        match self.graph.apply(Transpose { permutation }, &[value], &origin) {
+            Ok(swapped) => {
+                let message =
+                    format!("the output {name} has examples on its first axis and steps on its second");
+                self.findings.push(Finding::note(TIME, &origin, message));
+                let layout = if rank == 3 { Layout::Sequence } else { plain };
+                (swapped, layout)
+            }
+            Err(_) => (value, plain),
         }
     }
 }

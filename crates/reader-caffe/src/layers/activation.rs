@@ -38,8 +38,12 @@ pub(super) fn tanh(call: &mut Call<'_>) -> Tops {
 pub(super) fn softmax(call: &mut Call<'_>) -> Tops {
     let x = call.input()?;
     let parameters = call.parameters.softmax_param.unwrap_or_default();
-    let axis = call.inner_axis(parameters.axis(), call.rank(x))?;
-    Ok(vec![call.apply(Softmax { axis }, &[x])?])
+    let axis = call.inner_axis(parameters.axis(), x)?;
+    let (x, time_first) = call.examples_first(x)?;
+    // Steps are behind the examples then.
+    let axis = if time_first { axis.max(1) } else { axis };
+    let y = call.apply(Softmax { axis }, &[x])?;
+    Ok(vec![call.put_back(y, time_first)?])
 }
 
 /// `ELU`.

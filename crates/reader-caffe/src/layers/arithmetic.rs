@@ -97,7 +97,7 @@ fn covered(
     if num_axes == 0 {
         return Ok((rank, Vec::new()));
     }
-    let start = call.inner_axis(axis, rank)?;
+    let start = call.inner_axis(axis, x)?;
     let end = match usize::try_from(num_axes) {
         Err(_) if num_axes == -1 => rank,
         Ok(count) if start + count <= rank => start + count,

@@ -4,7 +4,7 @@ use super::{MISFIT, PARAMETER, WEIGHT};
 use crate::net::{Layer, Net};
 use crate::schema::LayerParameter;
 use crate::weights::Weights;
-use caribou_ir::op::Op;
+use caribou_ir::op::{Op, Transpose};
 use caribou_ir::{Code, Dim, Finding, Findings, Graph, Limits, Origin, Shape, ShapeError, Tensor, ValueId};
 
 /// One layer, with all that its function needs.
@@ -92,15 +92,48 @@ impl Call<'_> {
         }
     }
 
-    /// The same, and the axis must not be that of the examples, which the graph keeps apart.
-    pub(super) fn inner_axis(&self, axis: i32, rank: usize) -> Result<usize, Box<Finding>> {
-        match self.axis(axis, rank)? {
-            0 => Err(self.refuse(
+    /// An axis of a value, which must not be that of the examples: the graph keeps these apart.
+    pub(super) fn inner_axis(&self, axis: i32, value: ValueId) -> Result<usize, Box<Finding>> {
+        let shape = self.graph.shape(value);
+        let axis = self.axis(axis, shape.rank())?;
+        match shape.dims()[axis] {
+            Dim::Batch(_) => Err(self.refuse(
                 super::OPTION,
-                "it works across the examples of a batch (axis 0), which DL4J computes one by one",
+                format!(
+                    "it works across the examples of a batch (axis {axis}), which DL4J computes one by one"
+                ),
             )),
-            axis => Ok(axis),
+            _ => Ok(axis),
         }
+    }
+
+    /// Whether steps stand before examples, as the sequences of Caffe have them.
+    pub(super) fn time_first(&self, value: ValueId) -> bool {
+        let dims = self.graph.shape(value).dims();
+        matches!(dims, [Dim::Fixed(_) | Dim::Unknown(_), Dim::Batch(_), ..])
+    }
+
+    /// The value with its examples first, and whether they were behind the steps.
+    pub(super) fn examples_first(&mut self, x: ValueId) -> Result<(ValueId, bool), Box<Finding>> {
+        match self.time_first(x) {
+            true => Ok((self.swapped(x)?, true)),
+            false => Ok((x, false)),
+        }
+    }
+
+    /// What was made of such a value, with its steps first again if they were.
+    pub(super) fn put_back(&mut self, y: ValueId, time_first: bool) -> Result<ValueId, Box<Finding>> {
+        match time_first {
+            true => self.swapped(y),
+            false => Ok(y),
+        }
+    }
+
+    /// The first two axes change places.
+    pub(super) fn swapped(&mut self, x: ValueId) -> Result<ValueId, Box<Finding>> {
+        let mut permutation: Vec<usize> = (0..self.rank(x)).collect();
+        permutation.swap(0, 1);
+        self.apply(Transpose { permutation }, &[x])
     }
 
     pub(super) fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Box<Finding>> {

@@ -114,10 +114,32 @@ pub(super) fn spatial_axes(call: &Call<'_>, axis: i32) -> Result<usize, Box<Find
 
 /// `Convolution`: every bottom by the same kernel.
 pub(super) fn convolution(call: &mut Call<'_>) -> Tops {
+    let groups = call
+        .parameters
+        .convolution_param
+        .as_ref()
+        .map_or(1, |p| p.group());
+    convolve(call, groups as usize)
+}
+
+/// `DepthwiseConvolution` and `ConvolutionDepthwise` of forks: a group for each channel, whether they say so or not.
+pub(super) fn depthwise_convolution(call: &mut Call<'_>) -> Tops {
+    let x = call.input()?;
+    let channels = call.size(x, 1)?;
+    let given = call.parameters.convolution_param.as_ref().and_then(|p| p.group);
+    match given {
+        Some(groups) if groups as usize != channels => Err(call.misconfigured(format!(
+            "a depthwise convolution of {channels} channels in {groups} groups"
+        ))),
+        _ => convolve(call, channels),
+    }
+}
+
+fn convolve(call: &mut Call<'_>, groups: usize) -> Tops {
     let parameters = call.parameters.convolution_param.clone().unwrap_or_default();
     let axes = spatial_axes(call, parameters.axis())?;
     let window = window(call, &parameters, axes)?;
-    let (out, groups) = (parameters.num_output() as usize, parameters.group() as usize);
+    let out = parameters.num_output() as usize;
     let channels = call.size(call.inputs[0], 1)?;
     if out == 0 || groups == 0 || !channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
         return Err(call.misconfigured(format!(

@@ -6,9 +6,9 @@ use caribou_ir::op::{Dense, Reshape, Size};
 /// `InnerProduct`: all axes from `axis` on are one vector, which is multiplied by the matrix.
 pub(super) fn inner_product(call: &mut Call<'_>) -> Tops {
     let parameters = call.parameters.inner_product_param.clone().unwrap_or_default();
-    let mut x = call.input()?;
+    let x = call.input()?;
     let rank = call.rank(x);
-    let axis = call.inner_axis(parameters.axis(), rank)?;
+    let axis = call.inner_axis(parameters.axis(), x)?;
     let sizes = (axis..rank)
         .map(|axis| call.size(x, axis))
         .collect::<Result<Vec<usize>, _>>()?;
@@ -22,6 +22,7 @@ pub(super) fn inner_product(call: &mut Call<'_>) -> Tops {
     if out == 0 {
         return Err(call.misconfigured("num_output is missing"));
     }
+    let (mut x, time_first) = call.examples_first(x)?;
     if sizes.len() > 1 {
         let mut target: Vec<Size> = (0..axis).map(Size::Keep).collect();
         target.push(Size::Fixed(features));
@@ -35,5 +36,6 @@ pub(super) fn inner_product(call: &mut Call<'_>) -> Tops {
             .map_err(|error| call.refuse(super::WEIGHT, error.to_string()))?
     };
     let bias = parameters.bias_term().then(|| call.blob(1, &[out])).transpose()?;
-    Ok(vec![call.apply(Dense { weight, bias }, &[x])?])
+    let y = call.apply(Dense { weight, bias }, &[x])?;
+    Ok(vec![call.put_back(y, time_first)?])
 }

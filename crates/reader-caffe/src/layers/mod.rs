@@ -5,11 +5,19 @@
 
 mod activation;
 mod arithmetic;
+mod axpy;
 mod call;
 mod conv;
+mod deconv;
+mod function;
 mod linear;
 mod norm;
+mod normalize;
 mod pool;
+mod rearrange;
+mod recurrent;
+mod reduce;
+mod resize;
 mod shape;
 
 pub(crate) use call::Call;
@@ -84,26 +92,53 @@ const CODE: &str = "it is code in another language, which is never executed";
 
 /// All types that are known.
 const ROWS: &[Row] = &[
+    row("AbsVal", function::absolute),
+    row("ArgMax", reduce::arg_max),
+    row("Axpy", axpy::axpy),
+    row("BN", normalize::segnet_bn),
+    row("BNLL", function::bnll),
     row("BatchNorm", norm::batch_norm),
     row("Bias", arithmetic::bias),
+    row("Clip", function::clip),
     row("Concat", shape::concat),
     row("Convolution", conv::convolution),
+    row("ConvolutionDepthwise", conv::depthwise_convolution),
+    row("Crop", rearrange::crop),
+    row("Deconvolution", deconv::deconvolution),
+    row("DepthwiseConvolution", conv::depthwise_convolution),
     row("Dropout", shape::dropout),
     row("ELU", activation::elu),
     row("Eltwise", arithmetic::eltwise),
+    row("Embed", recurrent::embed),
+    row("Exp", function::exponential),
     row("Flatten", shape::flatten),
+    row("HardSwish", function::hard_swish),
     row("InnerProduct", linear::inner_product),
+    row("Interp", resize::interp),
     row("LRN", norm::lrn),
-    row("Pooling", pool::pooling),
+    row("LSTM", recurrent::lstm),
+    row("Log", function::logarithm),
+    row("MVN", normalize::mean_variance),
+    row("Normalize", normalize::unit_length),
     row("PReLU", activation::prelu),
+    row("Permute", rearrange::permute),
+    row("Pooling", pool::pooling),
+    row("Power", function::power),
     row("ReLU", activation::relu),
+    row("ReLU6", function::relu6),
+    row("Reduction", reduce::reduction),
     row("Reshape", shape::reshape),
     row("Scale", arithmetic::scale),
+    row("ShuffleChannel", rearrange::shuffle_channel),
     row("Sigmoid", activation::sigmoid),
     row("Slice", shape::slice),
     row("Softmax", activation::softmax),
     row("Split", shape::split),
+    row("Swish", function::swish),
     row("TanH", activation::tanh),
+    row("Threshold", function::threshold),
+    row("Tile", rearrange::tile),
+    row("Upsample", resize::upsample),
     training("Accuracy", "it measures"),
     training("ContrastiveLoss", LOSS),
     training("EuclideanLoss", LOSS),

@@ -14,7 +14,7 @@ pub(super) fn concat(call: &mut Call<'_>) -> Tops {
         (None, Some(axis)) => i32::try_from(axis).unwrap_or(i32::MAX),
         _ => parameters.axis(),
     };
-    let axis = call.inner_axis(axis, call.rank(first))?;
+    let axis = call.inner_axis(axis, first)?;
     let inputs = call.inputs.to_vec();
     match inputs[..] {
         [one] => Ok(vec![call.apply(Identity, &[one])?]),
@@ -30,7 +30,7 @@ pub(super) fn slice(call: &mut Call<'_>) -> Tops {
         (None, Some(axis)) => i32::try_from(axis).unwrap_or(i32::MAX),
         _ => parameters.axis(),
     };
-    let axis = call.inner_axis(axis, call.rank(x))?;
+    let axis = call.inner_axis(axis, x)?;
     let (size, count) = (call.size(x, axis)?, call.layer.tops.len());
     let points: Vec<usize> = parameters
         .slice_point
@@ -174,6 +174,9 @@ pub(super) fn reshaped(
 ) -> Result<ValueId, Box<Finding>> {
     if sizes == target {
         return call.apply(Identity, &[x]);
+    }
+    if call.time_first(x) {
+        return super::recurrent::reshaped(call, x, sizes, target);
     }
     let first = sizes.first().copied().unwrap_or(1);
     let (head, tail) = match target {

@@ -1,0 +1,106 @@
+//! Normalisations by statistics of the example itself, and what forks call batch normalisation.
+
+use super::{Call, MISFIT, OPTION, Tops};
+use crate::schema::bn_parameter::BnMode;
+use caribou_ir::op::{
+    Constant, Elementwise, ElementwiseKind, LayerNorm, NormEpsilon, Reduce, ReduceKind, Unary, UnaryKind,
+};
+use caribou_ir::{Finding, Tensor, ValueId};
+
+/// `MVN`: `(x - mean) / (deviation + eps)` over the cells of each channel, or over all of an example.
+pub(super) fn mean_variance(call: &mut Call<'_>) -> Tops {
+    let parameters = call.parameters.mvn_param.unwrap_or_default();
+    let x = call.input()?;
+    let rank = call.rank(x);
+    let first = if parameters.across_channels() { 1 } else { 2 };
+    if rank > 4 || rank <= first {
+        return Err(call.refuse(MISFIT, format!("expected [N, C, H, W], found {}", call.shape(x))));
+    }
+    let op = LayerNorm {
+        axes: (first..rank).collect(),
+        scale: None,
+        offset: None,
+        epsilon: f64::from(parameters.eps()),
+        placement: NormEpsilon::OutsideRoot,
+        divide: parameters.normalize_variance(),
+    };
+    Ok(vec![call.apply(op, &[x])?])
+}
+
+/// A number for each channel beside `[N, C, D…]`, or one for all.
+fn beside(call: &mut Call<'_>, x: ValueId, values: &Tensor) -> Result<ValueId, Box<Finding>> {
+    let mut shape = vec![1; call.rank(x) - 1];
+    shape[0] = values.len();
+    let value = values
+        .reshape(&shape)
+        .map_err(|error| call.refuse(MISFIT, error.to_string()))?;
+    call.apply(Constant { value }, &[])
+}
+
+fn elementwise(
+    call: &mut Call<'_>,
+    kind: ElementwiseKind,
+    a: ValueId,
+    b: ValueId,
+) -> Result<ValueId, Box<Finding>> {
+    call.apply(Elementwise { kind }, &[a, b])
+}
+
+/// `Normalize` of SSD: `scale * x / sqrt(sum of squares + eps)`, the sum over the channels of a cell or over all of an
+/// example.
+pub(super) fn unit_length(call: &mut Call<'_>) -> Tops {
+    let parameters = call.parameters.norm_param.clone().unwrap_or_default();
+    let x = call.input()?;
+    let rank = call.rank(x);
+    if rank < 2 {
+        return Err(call.refuse(MISFIT, format!("expected channels, found {}", call.shape(x))));
+    }
+    let scale = match parameters.channel_shared() {
+        true => call.blob(0, &[1])?,
+        false => {
+            let channels = call.size(x, 1)?;
+            call.blob(0, &[channels])?
+        }
+    };
+    let squares = Reduce {
+        kind: ReduceKind::SumOfSquares,
+        axes: if parameters.across_spatial() {
+            (1..rank).collect()
+        } else {
+            vec![1]
+        },
+        keep_dims: true,
+    };
+    let sum = call.apply(squares, &[x])?;
+    let sum = super::function::affine(call, sum, 1.0, f64::from(parameters.eps()))?;
+    let kind = UnaryKind::ReciprocalSqrt;
+    let factor = call.apply(Unary { kind }, &[sum])?;
+    let unit = elementwise(call, ElementwiseKind::Multiply, x, factor)?;
+    let scale = beside(call, x, &scale)?;
+    Ok(vec![elementwise(call, ElementwiseKind::Multiply, unit, scale)?])
+}
+
+/// `BN` of SegNet, for inference: `scale * x + shift` with two blobs `[1, C, 1, 1]`.
+pub(super) fn segnet_bn(call: &mut Call<'_>) -> Tops {
+    let parameters = call.parameters.bn_param.clone().unwrap_or_default();
+    let x = call.input()?;
+    if call.weights.count(call.layer).is_some_and(|count| count > 2) {
+        return Err(call.refuse(
+            OPTION,
+            "only the BN of SegNet is known, which has two blobs: scale and shift",
+        ));
+    }
+    if parameters.bn_mode() != BnMode::Inference {
+        return Err(call.refuse(
+            OPTION,
+            "it normalises by the statistics of the batch (bn_mode is not INFERENCE), which other examples change",
+        ));
+    }
+    let channels = call.size(x, 1)?;
+    let shape = [1, channels, 1, 1];
+    let (scale, shift) = (call.blob(0, &shape)?, call.blob(1, &shape)?);
+    let scale = beside(call, x, &scale)?;
+    let shift = beside(call, x, &shift)?;
+    let y = elementwise(call, ElementwiseKind::Multiply, x, scale)?;
+    Ok(vec![elementwise(call, ElementwiseKind::Add, y, shift)?])
+}
