@@ -48,8 +48,8 @@ enum Task {
     Table(table::Options),
     /// Run the command over a large set of networks, and stock DL4J on what it wrote.
     Sweep(sweep::Options),
-    /// Convert a pretrained network from a public package and compare Keras, the runtime and stock DL4J.
-    Real,
+    /// Convert pretrained networks from public packages, and compare their frameworks, the runtime and stock DL4J.
+    Real(real::Options),
     /// Measure conversions and write docs/benchmarks.md.
     Bench {
         /// Only the conversion of a network of 138 million parameters.
@@ -153,7 +153,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Verify(options) => return verify::run(&root, &options),
         Task::Table(options) => return table::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
-        Task::Real => return real::run(&root),
+        Task::Real(options) => return real::run(&root, &options),
         Task::Bench { quick: _ } => bench::run(&root)?,
         Task::Ci => return ci(&root),
     }

@@ -7,7 +7,7 @@ use crate::verify;
 use caribou_writer_dl4j::ArchiveLayout;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Where the table starts and ends in the README.
@@ -24,7 +24,60 @@ pub(crate) struct Options {
 }
 
 /// Families of layer classes, by patterns; a class belongs to the first that matches.
-const FAMILIES: &[(&str, &[&str])] = &[
+type Families = &'static [(&'static str, &'static [&'static str])];
+
+/// A framework's own table: its name, the folders of its cases, and its families.
+const FRAMEWORKS: &[(&str, &[&str], Families)] = &[
+    ("Keras", &["keras", "keras3"], KERAS),
+    ("Caffe", &["caffe"], CAFFE),
+];
+
+const CAFFE: Families = &[
+    ("convolutions", &["*onvolution*", "Interp", "Upsample"]),
+    ("pooling", &["Pooling", "ROIPooling"]),
+    (
+        "normalisation",
+        &["BatchNorm", "BN", "LRN", "MVN", "Normalize", "Scale", "Bias"],
+    ),
+    (
+        "activations",
+        &[
+            "*ReLU*",
+            "ELU",
+            "Sigmoid",
+            "TanH",
+            "AbsVal",
+            "BNLL",
+            "Power",
+            "Exp",
+            "Log",
+            "Threshold",
+            "*Swish",
+            "Clip",
+            "Dropout",
+            "Softmax",
+        ],
+    ),
+    ("several bottoms", &["Eltwise", "Concat", "Axpy", "Crop"]),
+    (
+        "shapes",
+        &[
+            "Slice",
+            "Split",
+            "Flatten",
+            "Reshape",
+            "Permute",
+            "Tile",
+            "ShuffleChannel",
+        ],
+    ),
+    ("reductions", &["ArgMax", "Reduction"]),
+    ("recurrent", &["LSTM", "RNN", "Embed"]),
+    ("dense", &["InnerProduct"]),
+    ("others", &["*"]),
+];
+
+const KERAS: Families = &[
     (
         "recurrent",
         &["*LSTM*", "*GRU*", "*RNN*", "Bidirectional", "TimeDistributed"],
@@ -115,28 +168,27 @@ fn replace(text: &str, table: &str) -> Option<String> {
 }
 
 fn table(root: &Path) -> Result<String, Failure> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(root.join("testdata"))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    folders.retain(|folder| folder.is_dir());
-    folders.sort();
     let work = tempfile::tempdir()?;
-    let mut support = Support::default();
-    for folder in folders {
-        for case in &cases(&folder, "*")? {
-            support.add(case, work.path());
-        }
-    }
     let mut text = String::new();
-    support.describe(&mut text)?;
+    for (name, folders, families) in FRAMEWORKS {
+        let mut support = Support::default();
+        for folder in *folders {
+            for case in &cases(&root.join("testdata").join(folder), "*")? {
+                support.add(case, work.path());
+            }
+        }
+        let gap = if text.is_empty() { "" } else { "\n" };
+        writeln!(text, "{gap}Layers of {name}:\n")?;
+        support.describe(families, &mut text)?;
+    }
     Ok(text)
 }
 
-fn family(class: &str) -> usize {
-    FAMILIES
+fn family(families: Families, class: &str) -> usize {
+    families
         .iter()
         .position(|(_, patterns)| patterns.iter().any(|pattern| matches(pattern, class)))
-        .unwrap_or(FAMILIES.len() - 1)
+        .unwrap_or(families.len() - 1)
 }
 
 impl Support {
@@ -169,22 +221,22 @@ impl Support {
         }
     }
 
-    fn describe(&self, text: &mut String) -> Result<(), std::fmt::Error> {
+    fn describe(&self, families: Families, text: &mut String) -> Result<(), std::fmt::Error> {
         writeln!(
             text,
             "| family | converted, with the number of cases | refused, in the words of the command |\n|---|---|---|"
         )?;
-        for (i, (name, _)) in FAMILIES.iter().enumerate() {
+        for (i, (name, _)) in families.iter().enumerate() {
             let converted: Vec<String> = self
                 .converted
                 .iter()
-                .filter(|(class, _)| family(class) == i)
+                .filter(|(class, _)| family(families, class) == i)
                 .map(|(class, count)| format!("{class} {count}"))
                 .collect();
             let refused: Vec<String> = self
                 .refused
                 .iter()
-                .filter(|(class, _)| family(class) == i)
+                .filter(|(class, _)| family(families, class) == i)
                 .map(|(class, reasons)| {
                     let reasons: Vec<String> =
                         reasons.iter().map(|reason| reason.replace('|', "\\|")).collect();

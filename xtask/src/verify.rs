@@ -40,7 +40,7 @@ pub(crate) struct Options {
 }
 
 /// The folders of committed cases.
-const COMMITTED: [&str; 2] = ["testdata/keras", "testdata/keras3"];
+const COMMITTED: [&str; 3] = ["testdata/keras", "testdata/keras3", "testdata/caffe"];
 
 impl Options {
     /// All judges over all committed cases.
