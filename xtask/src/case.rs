@@ -32,7 +32,7 @@ const FRAMEWORKS: &[Framework] = &[
                 training: case.phase.as_deref() == Some("train"),
                 level: case.level.unwrap_or(0),
                 stages: case.stages.clone().unwrap_or_default(),
-                solver: None,
+                ..CaffeReader::default()
             })
         },
     },

@@ -112,6 +112,27 @@ pub(crate) struct Parts {
     /// The solver that a Caffe network was trained with: its rule, rate and penalties are written for going on in DL4J.
     #[arg(long, value_name = "SOLVER.prototxt")]
     pub(crate) solver: Option<PathBuf>,
+    /// What a Caffe network's data layer does to images (transform_param, --mean-value, --mean-file, --input-scale) as its
+    /// first layer.
+    #[arg(long, conflicts_with = "normalizer")]
+    pub(crate) bake_preprocessing: bool,
+    /// The same beside the network, as DL4J's normalizer, which a program restores and applies by itself.
+    #[arg(long)]
+    pub(crate) normalizer: bool,
+    /// The mean image that is taken away from inputs.
+    #[arg(long, value_name = "MEAN.binaryproto", conflicts_with = "mean_values")]
+    pub(crate) mean_file: Option<PathBuf>,
+    /// The mean of each channel that is taken away from inputs, or of all channels.
+    #[arg(
+        long = "mean-value",
+        value_name = "B,G,R",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
+    pub(crate) mean_values: Vec<f32>,
+    /// The factor of inputs, behind the mean.
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    pub(crate) input_scale: Option<f32>,
     /// A stage that the rules of a Caffe network's layers speak of; may be given several times.
     #[arg(long = "stage", value_name = "STAGE")]
     pub(crate) stages: Vec<String>,

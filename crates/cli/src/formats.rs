@@ -3,10 +3,11 @@
 use crate::args::{Parts, PhaseChoice};
 use crate::failure::Failure;
 use caribou_ir::{Confidence, Import, ReadOptions, Reader, Source};
+use caribou_reader_caffe::{Apply, Preprocessing};
 use std::path::Path;
 
 /// All readers.
-fn readers(parts: &Parts, solver: Option<Source>) -> [Box<dyn Reader>; 4] {
+fn readers(parts: &Parts, solver: Option<Source>, mean_file: Option<Source>) -> [Box<dyn Reader>; 4] {
     [
         Box::new(caribou_reader_keras::KerasReader),
         Box::new(caribou_reader_dl4j::Dl4jReader),
@@ -15,6 +16,16 @@ fn readers(parts: &Parts, solver: Option<Source>) -> [Box<dyn Reader>; 4] {
             level: parts.level,
             stages: parts.stages.clone(),
             solver,
+            preprocessing: Preprocessing {
+                apply: match (parts.bake_preprocessing, parts.normalizer) {
+                    (true, _) => Apply::Bake,
+                    (_, true) => Apply::Normalizer,
+                    _ => Apply::Outside,
+                },
+                mean_file,
+                mean_values: parts.mean_values.clone(),
+                scale: parts.input_scale,
+            },
         }),
         Box::new(caribou_reader_tf::TensorflowReader),
     ]
@@ -35,7 +46,8 @@ pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
     };
     let mut source = map(first)?;
     let solver = parts.solver.as_deref().map(map).transpose()?;
-    let found = readers(parts, solver)
+    let mean_file = parts.mean_file.as_deref().map(map).transpose()?;
+    let found = readers(parts, solver, mean_file)
         .into_iter()
         .map(|reader| (reader.probe(&source), reader));
     let best = found.max_by_key(|(confidence, _)| *confidence);

@@ -1,6 +1,6 @@
 //! The seam between a file format and the graph.
 
-use crate::{Findings, Graph, Limits, Source, Training};
+use crate::{Findings, Graph, Limits, Normalizer, Source, Training};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -39,6 +39,8 @@ pub struct Import {
     pub findings: Findings,
     /// How it was being trained, where the file says so.
     pub training: Option<Training>,
+    /// What the first input goes through before, if it is to be written beside the network.
+    pub normalizer: Option<Normalizer>,
     /// The format and its version in a few words, such as `Keras 2.15.0 HDF5`.
     pub format: String,
 }

@@ -1,6 +1,6 @@
 //! The seam between the graph and a target format.
 
-use crate::{Findings, Rewrite, TensorError, Training, ValidGraph};
+use crate::{Findings, Normalizer, Rewrite, TensorError, Training, ValidGraph};
 use std::io::{Seek, Write};
 
 /// Where an archive goes: bytes that can be written and gone back to.
@@ -17,6 +17,8 @@ pub struct WriteOptions {
     /// The largest number of steps of a recurrent layer that may be written as layers of their own, one set a step,
     /// where the target has no such recurrent layer. `None` when none may.
     pub unroll_recurrent: Option<usize>,
+    /// What is kept beside the network for its first input.
+    pub normalizer: Option<Normalizer>,
 }
 
 /// How one or more layers of the source became layers of the target.

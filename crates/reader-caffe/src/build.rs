@@ -7,8 +7,9 @@ mod time;
 
 use crate::layers::{self, Call, Support};
 use crate::net::{Layer, Net};
+use crate::preprocessing::Preprocessing;
 use crate::weights::Weights;
-use caribou_ir::{Code, Finding, Findings, Graph, Origin, ReadOptions, ValueId};
+use caribou_ir::{Code, Finding, Findings, Graph, Normalizer, Origin, ReadOptions, ValueId};
 use std::collections::{BTreeMap, HashSet};
 
 /// A type of layer that is not known, or refused.
@@ -43,16 +44,26 @@ enum Blob {
 /// What [`build`] gives.
 pub(crate) struct Built {
     pub(crate) graph: Graph,
+    /// What is to be written beside the network.
+    pub(crate) normalizer: Option<Normalizer>,
 }
 
 /// Builds the graph of `net`; problems become findings.
-pub(crate) fn build(net: &Net, weights: &Weights, options: &ReadOptions, findings: &mut Findings) -> Built {
+pub(crate) fn build(
+    net: &Net,
+    weights: &Weights,
+    options: &ReadOptions,
+    preprocessing: &Preprocessing,
+    findings: &mut Findings,
+) -> Built {
     let mut builder = Builder {
         graph: Graph::new(),
         findings,
         net,
         weights,
         options,
+        preprocessing,
+        normalizer: None,
         blobs: BTreeMap::new(),
         batch: None,
         names: HashSet::new(),
@@ -64,7 +75,10 @@ pub(crate) fn build(net: &Net, weights: &Weights, options: &ReadOptions, finding
         builder.layer(layer);
     }
     builder.outputs();
-    Built { graph: builder.graph }
+    Built {
+        graph: builder.graph,
+        normalizer: builder.normalizer,
+    }
 }
 
 struct Builder<'a> {
@@ -73,6 +87,8 @@ struct Builder<'a> {
     net: &'a Net,
     weights: &'a Weights,
     options: &'a ReadOptions,
+    preprocessing: &'a Preprocessing,
+    normalizer: Option<Normalizer>,
     blobs: BTreeMap<String, Blob>,
     /// What the file gives as the number of examples.
     batch: Option<usize>,

@@ -8,13 +8,17 @@
 mod build;
 mod layers;
 mod net;
+mod preprocessing;
 mod schema;
 mod solver;
 mod text;
 mod weights;
 
-use caribou_ir::{Confidence, Findings, Import, ReadError, ReadOptions, Reader, Source, Training};
+use caribou_ir::{
+    Confidence, Findings, Import, LayerTraining, ReadError, ReadOptions, Reader, Source, Training,
+};
 use net::State;
+pub use preprocessing::{Apply, Preprocessing};
 use schema::{NetParameter, SolverParameter};
 use weights::Weights;
 
@@ -29,6 +33,8 @@ pub struct CaffeReader {
     pub stages: Vec<String>,
     /// The solver that the network was trained with (`solver.prototxt`).
     pub solver: Option<Source>,
+    /// What the data layers do to the first input.
+    pub preprocessing: Preprocessing,
 }
 
 impl Reader for CaffeReader {
@@ -78,7 +84,7 @@ impl Reader for CaffeReader {
             None => Weights::none(),
         };
         weights.report_unused(&net, &mut findings);
-        let built = build::build(&net, &weights, options, &mut findings);
+        let built = build::build(&net, &weights, options, &self.preprocessing, &mut findings);
         let training = self.training(&net, options, &mut findings)?;
         if findings.has_errors() {
             return Err(ReadError::Refused {
@@ -91,6 +97,7 @@ impl Reader for CaffeReader {
             graph: built.graph,
             findings,
             training,
+            normalizer: built.normalizer,
             format: match net.version {
                 2 => format!("Caffe network {}", net.name).trim_end().to_owned(),
                 old => format!("Caffe network {} in the words of V{old}", net.name),
@@ -107,8 +114,11 @@ impl CaffeReader {
         options: &ReadOptions,
         findings: &mut Findings,
     ) -> Result<Option<Training>, ReadError> {
+        let baked = self.preprocessing.apply == Apply::Bake;
         let Some(file) = &self.solver else {
-            return Ok(None);
+            let mut training = Training::default();
+            keep_preprocessing(&mut training);
+            return Ok(baked.then_some(training));
         };
         let parsed = text::parse::<SolverParameter>(file.bytes(), "SolverParameter", &options.limits);
         let parsed = parsed.map_err(|error| ReadError::Format {
@@ -117,8 +127,21 @@ impl CaffeReader {
             help: "expected a solver of Caffe as text".into(),
         })?;
         net::report(&parsed.unknown, &[], options.strict, findings);
-        Ok(Some(solver::training(&parsed.message, net, findings)))
+        let mut training = solver::training(&parsed.message, net, findings);
+        if baked {
+            keep_preprocessing(&mut training);
+        }
+        Ok(Some(training))
     }
+}
+
+/// What is done to images stays as it is in training.
+fn keep_preprocessing(training: &mut Training) {
+    let frozen = LayerTraining {
+        frozen: true,
+        ..LayerTraining::default()
+    };
+    training.layers.insert(preprocessing::LAYER.to_owned(), frozen);
 }
 
 /// Bytes that are looked at to tell a network: comments in front of it may be long.

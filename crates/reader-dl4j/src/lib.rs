@@ -60,6 +60,7 @@ impl Reader for Dl4jReader {
             graph,
             findings,
             training,
+            normalizer: None,
             format,
         })
     }

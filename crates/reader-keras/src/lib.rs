@@ -300,6 +300,7 @@ impl File<'_> {
             graph,
             findings,
             training,
+            normalizer: None,
             format: format!("Keras {version} {}", described.container),
         })
     }

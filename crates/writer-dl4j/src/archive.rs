@@ -2,14 +2,16 @@
 
 use crate::Compression;
 use crate::format::array::float_row_header;
+use crate::format::normalizer_entry;
 use crate::format::{
     COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, MultiLayerConfiguration,
-    NO_PARAMETERS, NeuralNetConfiguration, UPDATER_STATE, Vertex,
+    NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration, UPDATER_STATE, Vertex,
 };
 use crate::lower::{Edge, Kind, Network, Placed};
 use crate::stream::stream;
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Port, PortReport, Report, Severity, Sink, Tensor, WriteError,
+    Code, Dim, Finding, Findings, Graph, Normalizer, Port, PortReport, Report, Severity, Sink, Tensor,
+    WriteError,
 };
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,6 +29,7 @@ pub(crate) fn write(
     network: Network,
     sink: &mut dyn Sink,
     compression: Compression,
+    normalizer: Option<&Normalizer>,
 ) -> Result<Report, WriteError> {
     let parameters: Vec<(String, Tensor)> = network
         .vertices
@@ -145,6 +148,10 @@ pub(crate) fn write(
             .iter()
             .map(|vector| (&vector.layer, &vector.tensor, vector.scale));
         stream(vectors, &mut zip)?;
+    }
+    if let Some(normalizer) = normalizer {
+        zip.start_file(NORMALIZER, deflated).map_err(io)?;
+        zip.write_all(&normalizer_entry(normalizer))?;
     }
     zip.finish().map_err(io)?.flush()?;
     Ok(report)

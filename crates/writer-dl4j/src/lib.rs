@@ -73,7 +73,13 @@ impl Writer for Dl4jWriter {
                 layer.note.clone_from(bound);
             }
         }
-        archive::write(model, network, sink, self.compression)
+        archive::write(
+            model,
+            network,
+            sink,
+            self.compression,
+            options.normalizer.as_ref(),
+        )
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn run(options: &Convert, arguments: &Arguments) -> Result<(), Failur
         options.parts.weights.as_ref(),
         options.parts.config.as_ref(),
         options.parts.solver.as_ref(),
+        options.parts.mean_file.as_ref(),
     ];
     let mut inputs: Vec<&Path> = files.into_iter().flatten().map(|path| path.as_path()).collect();
     let archive = Destination::create(&options.output, options.force, &inputs)?;
@@ -146,6 +147,7 @@ fn convert(
         .reader
         .read(&opened.source, &read)
         .map_err(|error| refused(error, &writer, &write_options, &limits))?;
+    write_options.normalizer = import.normalizer;
     conversion.format = import.format;
     conversion.findings.extend(import.findings);
     let (sunk, rewrites) = layout::sink_transposes(&import.graph)

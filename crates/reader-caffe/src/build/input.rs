@@ -3,6 +3,7 @@
 use super::{Blob, Builder, INPUT_SHAPE, LEFT_OUT};
 use crate::layers::{self, Support};
 use crate::net::Layer;
+use crate::preprocessing;
 use crate::schema::LayerParameter;
 use caribou_ir::op::Constant;
 use caribou_ir::{Dim, Finding, Layout, Origin, Shape, Tensor};
@@ -158,7 +159,14 @@ impl<'a> Builder<'a> {
             self.sequence(name, dims, origin);
             return;
         }
-        let value = self.graph.input(name, Shape::new(dims), layout);
+        let first = self.graph.inputs().is_empty();
+        let mut value = self.graph.input(name, Shape::new(dims), layout);
+        if first {
+            let limits = &self.options.limits;
+            let given = self.preprocessing;
+            (value, self.normalizer) =
+                preprocessing::apply(given, self.net, &mut self.graph, value, limits, self.findings);
+        }
         self.blobs
             .insert(name.to_owned(), Blob::Value { value, read: false });
     }

@@ -56,6 +56,11 @@ impl Blob {
     }
 }
 
+/// The one blob of a `.binaryproto`.
+pub(crate) fn mean(source: &Source, limits: &Limits) -> Result<Tensor, WeightError> {
+    wire::single(source, limits).map(|blob| blob.tensor)
+}
+
 /// The blobs of a network's layers.
 pub(crate) enum Weights {
     /// There is no file: zeros stand in their place.

@@ -143,6 +143,11 @@ pub(super) fn layers(source: &Source, limits: &Limits) -> Result<Vec<StoredLayer
     Ok(layers)
 }
 
+/// The one blob of a `.binaryproto`.
+pub(super) fn single(source: &Source, limits: &Limits) -> Result<Blob, WeightError> {
+    blob(source, whole(source), limits, &mut 0)
+}
+
 fn whole(source: &Source) -> Message<'_> {
     let bytes = source.bytes();
     Message {

@@ -10,6 +10,7 @@ pub mod array;
 mod layer;
 mod loss;
 mod network;
+mod normalizer;
 mod preprocessor;
 mod regularization;
 mod updater;
@@ -21,6 +22,7 @@ pub use loss::{LossFunction, RowVector};
 pub use network::{
     ComputationGraphConfiguration, Configuration, MultiLayerConfiguration, NeuralNetConfiguration,
 };
+pub use normalizer::normalizer_entry;
 pub use preprocessor::Preprocessor;
 pub use regularization::{Constraint, Regularization};
 pub use updater::{Rate, Schedule, ScheduleType, Updater};
@@ -32,6 +34,8 @@ pub const CONFIGURATION: &str = "configuration.json";
 pub const COEFFICIENTS: &str = "coefficients.bin";
 /// The entry with what the updaters remember of each parameter.
 pub const UPDATER_STATE: &str = "updaterState.bin";
+/// The entry with what a program does to an input before the network sees it; read only on request.
+pub const NORMALIZER: &str = "normalizer.bin";
 /// The entry whose presence says that a network has no parameters.
 pub const NO_PARAMETERS: &str = "noParams.marker";
 /// The entry with a Java-serialised object, which a reader must not touch.
