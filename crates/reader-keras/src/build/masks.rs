@@ -53,7 +53,10 @@ impl Builder<'_> {
             *first = given;
         }
         let rank = inputs.first().map_or(0, |&input| self.graph.shape(input).rank());
-        let (mask, count) = match (Mask::begun(layer, inputs.first().copied()), rule) {
+        let (mask, count) = match (
+            Mask::begun(layer, inputs.first().copied()),
+            rule.of(self.generation),
+        ) {
             (Some(mask), _) => (Some(mask), outputs.len()),
             (None, MaskRule::Passes) => (Mask::passed(layer, &masks, rank, self.generation), outputs.len()),
             (None, MaskRule::Uses) => (masks.first().copied().flatten().cloned(), carried),

@@ -26,6 +26,7 @@ mod wrapper;
 pub(crate) use call::Call;
 
 use crate::config::Layer;
+use crate::version::Generation;
 use caribou_ir::{Code, Finding, ValueId};
 
 /// A key of a configuration that is missing or wrong.
@@ -55,6 +56,19 @@ pub(crate) enum MaskRule {
     Reads,
     /// Its function deals with it.
     Uses,
+    /// As [`MaskRule::Passes`] in Keras 3, as [`MaskRule::Stops`] before.
+    PassesInKeras3,
+}
+
+impl MaskRule {
+    /// The rule in this generation.
+    pub(crate) fn of(self, generation: Generation) -> Self {
+        match (self, generation) {
+            (Self::PassesInKeras3, Generation::Three) => Self::Passes,
+            (Self::PassesInKeras3, Generation::Two) => Self::Stops,
+            (other, _) => other,
+        }
+    }
 }
 
 /// Whether a class is read.
@@ -118,7 +132,7 @@ const fn refused(class: &'static str, why: &'static str) -> Row {
 const ENCODING: &str = "layers that encode text or categories have no counterpart in DL4J; encode the data before the \
                         network, and convert the part of the model behind this layer";
 
-use MaskRule::{Passes, Reads, Stops, Uses};
+use MaskRule::{Passes, PassesInKeras3, Reads, Stops, Uses};
 
 /// All classes, by family.
 const TABLE: &[Row] = &[
@@ -126,7 +140,7 @@ const TABLE: &[Row] = &[
     weighted("Embedding", core::embedding, Stops),
     row("Masking", core::masking, Passes),
     row("Activation", activation::activation, Passes),
-    row("Identity", core::identity, Passes),
+    row("Identity", core::identity, PassesInKeras3),
     row("ReLU", activation::relu, Passes),
     row("LeakyReLU", activation::leaky_relu, Passes),
     row("ELU", activation::elu, Passes),
@@ -210,8 +224,8 @@ const TABLE: &[Row] = &[
     row("Custom>CustomScaleLayer", application::custom_scale, Stops),
     weighted("LayerScale", application::layer_scale, Stops),
     row("StochasticDepth", application::stochastic_depth, Stops),
-    row("Rescaling", preprocessing::rescaling, Stops),
-    weighted("Normalization", preprocessing::normalization, Stops),
+    row("Rescaling", preprocessing::rescaling, PassesInKeras3),
+    weighted("Normalization", preprocessing::normalization, PassesInKeras3),
     row("Resizing", preprocessing::resizing, Stops),
     row("CenterCrop", preprocessing::center_crop, Stops),
     row("RandomCrop", preprocessing::random_crop, Stops),
