@@ -34,6 +34,9 @@ impl Default for Limits {
     }
 }
 
+/// How deep JSON may be nested whatever the limit is: it is parsed by functions that call themselves.
+const DEEPEST: usize = 1000;
+
 /// The names of the limits, as [`Limits::set`] takes them.
 pub const LIMIT_NAMES: [&str; 7] = [
     "nodes",
@@ -46,6 +49,26 @@ pub const LIMIT_NAMES: [&str; 7] = [
 ];
 
 impl Limits {
+    /// How deep the brackets of a JSON text are nested, where that is deeper than the limit.
+    pub fn too_deep(&self, json: &[u8]) -> Option<usize> {
+        let (mut depth, mut deepest) = (0usize, 0);
+        let (mut quoted, mut escaped) = (false, false);
+        for &byte in json {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                b'[' | b'{' if !quoted => {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        (deepest > self.nesting.min(DEEPEST)).then_some(deepest)
+    }
+
     /// Changes the limit called `name`, one of [`LIMIT_NAMES`]; false when there is none of this name.
     pub fn set(&mut self, name: &str, value: u64) -> bool {
         let size = usize::try_from(value).unwrap_or(usize::MAX);

@@ -9,6 +9,6 @@ mod recorded;
 
 pub(crate) use attributes::{Attributes, ConfigError};
 pub(crate) use connection::{NodeCall, TensorRef};
-pub(crate) use model::{Layer, Model, document, parse_document, parse_layer, parse_nested};
+pub(crate) use model::{Layer, Model, document, json, parse_document, parse_layer, parse_nested};
 pub(crate) use operand::{Operand, Operands};
 pub(crate) use recorded::Sizes;

@@ -4,6 +4,7 @@ use super::connection::{NodeCall, TensorRef, parse_call, references};
 use super::recorded::Recorded;
 use super::{Attributes, ConfigError};
 use caribou_ir::Limits;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// A model: layers and, when it is functional, how they are connected.
@@ -47,8 +48,22 @@ pub(crate) fn document(text: &str, limits: &Limits) -> Result<Value, ConfigError
             limits.text_bytes
         )));
     }
-    // serde_json stops at 128 levels by itself, so a hostile text can't exhaust the stack.
-    serde_json::from_str(text).map_err(|error| ConfigError::Text(error.to_string()))
+    if let Some(depth) = limits.too_deep(text.as_bytes()) {
+        return Err(ConfigError::Text(format!(
+            "JSON that is nested {depth} deep, the limit (nesting) is {}",
+            limits.nesting
+        )));
+    }
+    json(text).map_err(|error| ConfigError::Text(error.to_string()))
+}
+
+/// The value of a text whose depth was checked, so that it can't exhaust the stack.
+pub(crate) fn json(text: &str) -> Result<Value, serde_json::Error> {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    parser.disable_recursion_limit();
+    let value = Value::deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(value)
 }
 
 /// Parses an architecture: `model_config`, or what `model.to_json()` gives.
@@ -205,6 +220,17 @@ mod tests {
         assert_eq!(model.layers[1].calls[0].inputs.len(), 2);
         assert_eq!(model.layers[1].calls[0].extra(), ["scale"]);
         assert_eq!(model.ports.unwrap().outputs[0].layer, "a");
+    }
+
+    #[test]
+    fn the_limit_of_nesting_is_the_real_one() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let deep = Limits::default().with_nesting(400);
+        assert!(document(&nested(100), &Limits::default()).is_ok());
+        assert!(document(&nested(101), &Limits::default()).is_err());
+        assert!(document(&nested(400), &deep).is_ok());
+        assert!(document(&nested(401), &deep).is_err());
+        assert!(document(r#""[[{\"[[""#, &Limits::default().with_nesting(0)).is_ok());
     }
 
     #[test]

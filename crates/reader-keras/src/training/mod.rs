@@ -20,7 +20,7 @@ const STATE: Code = Code("K0302");
 /// The training configuration of a `.keras` archive: the `compile_config` of its `config.json`; `None` for a model that
 /// was not compiled.
 pub(crate) fn of_archive(config: &str) -> Option<String> {
-    let config: Value = serde_json::from_str(config).ok()?;
+    let config: Value = crate::config::json(config).ok()?;
     let compiled = config.get("compile_config")?.as_object()?;
     (!compiled.is_empty()).then(|| Value::Object(compiled.clone()).to_string())
 }
