@@ -50,6 +50,7 @@ impl Sinker<'_> {
         let back = inverse(&order);
         let mut after = order.clone();
         let op: Op = match &node.op {
+            Op::Noise(op) if op.kind.is_by_channel() => return Ok(false),
             Op::Activate(_) | Op::Unary(_) | Op::Noise(_) | Op::Identity(_) => node.op.clone(),
             Op::Softmax(op) => Softmax { axis: order[op.axis] }.into(),
             Op::LogSoftmax(op) => LogSoftmax { axis: order[op.axis] }.into(),

@@ -11,7 +11,7 @@ pub enum NoiseKind {
         /// The probability to zero.
         rate: f64,
     },
-    /// The same for whole channels.
+    /// The same for whole channels, which are axis 1.
     SpatialDropout {
         /// The probability to zero.
         rate: f64,
@@ -33,6 +33,13 @@ pub enum NoiseKind {
     },
     /// Something else that leaves the outputs of a trained model as they are: a regulariser of activities, say.
     Other,
+}
+
+impl NoiseKind {
+    /// Whether it treats axis 1 otherwise than the others.
+    pub const fn is_by_channel(self) -> bool {
+        matches!(self, Self::SpatialDropout { .. })
+    }
 }
 
 /// The identity at inference; the noise is kept so that training can go on with it.

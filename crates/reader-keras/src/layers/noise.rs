@@ -22,7 +22,11 @@ pub(super) fn dropout(call: &mut Call<'_>) -> Outputs {
 /// Dropout of whole channels.
 pub(super) fn spatial_dropout(call: &mut Call<'_>) -> Outputs {
     let rate = config!(call, number_or("rate", 0.5));
-    noise(call, NoiseKind::SpatialDropout { rate })
+    let x = call.input()?;
+    let x = call.channels_ahead(x)?;
+    let kind = NoiseKind::SpatialDropout { rate };
+    let y = call.apply(Noise { kind }, &[x])?;
+    Ok(vec![call.channels_behind(y)?])
 }
 
 /// Dropout for SELU networks.

@@ -274,18 +274,27 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Noise by a dropout layer of the same kind, which stock DL4J leaves out at inference.
     pub(super) fn noise(&mut self, node: &Node, op: &Noise) -> Lowered<()> {
-        let dropout = match op.kind {
-            NoiseKind::Dropout { rate } => Dropout::Dropout { p: 1.0 - rate },
-            NoiseKind::AlphaDropout { rate } => Dropout::Alpha { p: 1.0 - rate },
-            NoiseKind::GaussianDropout { rate } => Dropout::GaussianDropout { rate },
-            NoiseKind::GaussianNoise { deviation } => Dropout::GaussianNoise { stddev: deviation },
-            NoiseKind::SpatialDropout { rate } => Dropout::Spatial { p: 1.0 - rate },
+        let value = node.inputs[0];
+        let rank = self.rank(value);
+        let (dropout, amount, largest) = match op.kind {
+            NoiseKind::Dropout { rate } => (Dropout::Dropout { p: 1.0 - rate }, rate, 1.0),
+            NoiseKind::AlphaDropout { rate } => (Dropout::Alpha { p: 1.0 - rate }, rate, 1.0),
+            NoiseKind::GaussianDropout { rate } => (Dropout::GaussianDropout { rate }, rate, 1.0),
+            NoiseKind::GaussianNoise { deviation } => (
+                Dropout::GaussianNoise { stddev: deviation },
+                deviation,
+                f64::INFINITY,
+            ),
+            NoiseKind::SpatialDropout { rate } => (Dropout::Spatial { p: 1.0 - rate }, rate, 1.0),
             NoiseKind::Other => return self.alias(node),
         };
-        // Only plain dropout is left out by stock DL4J at inference without side effects.
-        let valid = matches!(op.kind, NoiseKind::Dropout { rate } if rate > 0.0 && rate < 1.0);
-        if !valid {
+        if amount == 0.0 {
+            return self.alias(node);
+        }
+        let by_channel = op.kind.is_by_channel();
+        if !(amount > 0.0 && amount < largest) || (by_channel && !(3..=5).contains(&rank)) {
             self.findings.push(caribou_ir::Finding::warning(
                 caribou_ir::Code("D0103"),
                 &node.origin,
@@ -293,7 +302,18 @@ impl Lowering<'_> {
             ));
             return self.alias(node);
         }
-        let place = self.forwards(node.inputs[0], &node.origin)?;
+        let place = match by_channel {
+            true => {
+                let order = identity(rank);
+                let vertex = self.array(value, &order, &node.origin)?;
+                super::Place {
+                    vertex,
+                    order,
+                    reversed: false,
+                }
+            }
+            false => self.forwards(value, &node.origin)?,
+        };
         let name = self.layer(&node.origin, "", place.vertex, None, Vec::new(), |base| {
             DropoutLayer {
                 base: format::Base {
