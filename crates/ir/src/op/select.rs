@@ -192,6 +192,25 @@ pub enum PadMode {
     Edge,
 }
 
+impl PadMode {
+    /// The cell of an axis of `size` cells that a place shows, which may lie outside of it.
+    pub fn cell(self, place: i64, size: i64) -> usize {
+        let inside = match self {
+            Self::Reflect if size > 1 => {
+                let period = 2 * (size - 1);
+                let wrapped = place.rem_euclid(period);
+                wrapped.min(period - wrapped)
+            }
+            Self::Symmetric if size > 0 => {
+                let wrapped = place.rem_euclid(2 * size);
+                wrapped.min(2 * size - 1 - wrapped)
+            }
+            _ => place.min(size - 1).max(0),
+        };
+        usize::try_from(inside).unwrap_or(0)
+    }
+}
+
 /// Adds cells around a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pad {

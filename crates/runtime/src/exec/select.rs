@@ -79,20 +79,8 @@ pub(super) fn pad(op: &Pad, x: &Array) -> Result<Array> {
             y = ndarray::concatenate(Axis(axis), &[front.view(), y.view(), behind.view()])?;
             continue;
         }
-        let mirrored = |place: i64| match op.mode {
-            PadMode::Reflect if size > 1 => {
-                let period = 2 * (size - 1);
-                let wrapped = place.rem_euclid(period);
-                wrapped.min(period - wrapped)
-            }
-            PadMode::Symmetric => {
-                let wrapped = place.rem_euclid(2 * size);
-                wrapped.min(2 * size - 1 - wrapped)
-            }
-            _ => place.clamp(0, size - 1),
-        };
         let places: Vec<usize> = (-(before as i64)..size + after as i64)
-            .map(|place| mirrored(place) as usize)
+            .map(|place| op.mode.cell(place, size))
             .collect();
         y = y.select(Axis(axis), &places);
     }

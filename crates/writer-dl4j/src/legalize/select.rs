@@ -254,9 +254,7 @@ pub(super) fn pad(step: &mut Step<'_>, op: &Pad, inputs: &[ValueId]) -> Composed
             let size = shape.size(axis).ok_or_else(|| unknown(step, x, axis))?;
             let [before, after] = op.pads[axis];
             let places = -(before as i64)..(size + after) as i64;
-            let indices = places
-                .map(|place| mirrored(place, size as i64, op.mode))
-                .collect();
+            let indices = places.map(|place| op.mode.cell(place, size as i64)).collect();
             y = step.apply(Gather { axis, indices }, &[y])?;
         }
         return Ok(Some(vec![y]));
@@ -314,21 +312,4 @@ fn zeros(step: &mut Step<'_>, op: &Pad, x: ValueId, padded: &[usize]) -> Compose
         y = step.apply(Pad { pads, mode: op.mode }, &[y])?;
     }
     Ok(Some(vec![y]))
-}
-
-/// The place that a place outside of an axis shows.
-fn mirrored(place: i64, size: i64, mode: PadMode) -> usize {
-    let inside = match mode {
-        PadMode::Reflect if size > 1 => {
-            let period = 2 * (size - 1);
-            let wrapped = place.rem_euclid(period);
-            wrapped.min(period - wrapped)
-        }
-        PadMode::Symmetric => {
-            let wrapped = place.rem_euclid(2 * size);
-            wrapped.min(2 * size - 1 - wrapped)
-        }
-        _ => place.clamp(0, size - 1),
-    };
-    usize::try_from(inside).unwrap_or(0)
 }
