@@ -19,6 +19,9 @@ use caribou_ir::{
 /// A composition that does not fit the shapes of its inputs.
 const MISFIT: Code = Code("D0104");
 
+/// A parameter that the source does not have, or not as one that learns.
+const EXTRA_PARAMETER: Code = Code("D0114");
+
 /// How the parameters are stored in the zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {

@@ -1,8 +1,11 @@
 //! Layers that `keras.applications` defines for its own networks.
 
+use super::conv::viewed;
 use super::{CONFIG, Call, MISFIT, Outputs, config};
 use crate::weights::UNNAMED;
-use caribou_ir::op::{Constant, Elementwise, ElementwiseKind, Noise, NoiseKind, Unary, UnaryKind};
+use caribou_ir::op::{
+    Constant, Conv, Elementwise, ElementwiseKind, Noise, NoiseKind, Padding, Unary, UnaryKind,
+};
 
 /// `a + scale * b` (InceptionResNetV2's `CustomScaleLayer`).
 pub(super) fn custom_scale(call: &mut Call<'_>) -> Outputs {
@@ -30,6 +33,27 @@ pub(super) fn layer_scale(call: &mut Call<'_>) -> Outputs {
     // Keras 3 gives it no name.
     let unnamed = |missing| call.weight(UNNAMED, &[size]).map_err(|_| missing);
     let value = call.weight("gamma", &[size]).or_else(unnamed)?;
+    let rank = call.rank(x);
+    if rank > 2 {
+        // A convolution of size one, each channel by itself: its kernel learns.
+        let axes = rank - 2;
+        let kernel: Vec<usize> = [size, 1]
+            .into_iter()
+            .chain(std::iter::repeat_n(1, axes))
+            .collect();
+        let op = Conv {
+            weight: viewed(call, value.reshape(&kernel))?,
+            bias: None,
+            strides: vec![1; axes],
+            dilations: vec![1; axes],
+            padding: Padding::none(axes),
+            groups: size,
+        };
+        let y = call.channels_ahead(x)?;
+        let y = call.apply(op, &[y])?;
+        return Ok(vec![call.channels_behind(y)?]);
+    }
+    call.lost_in_training("its factors of a row stay as they are when training goes on");
     let gamma = call.apply(Constant { value }, &[])?;
     let kind = ElementwiseKind::Multiply;
     Ok(vec![call.apply(Elementwise { kind }, &[x, gamma])?])

@@ -52,7 +52,7 @@ pub(super) fn told_by_the_file(
     Ok(())
 }
 
-fn viewed(call: &Call<'_>, result: Result<Tensor, TensorError>) -> Result<Tensor, Box<Finding>> {
+pub(super) fn viewed(call: &Call<'_>, result: Result<Tensor, TensorError>) -> Result<Tensor, Box<Finding>> {
     result.map_err(|error| call.refuse(super::WEIGHT, error.to_string()))
 }
 

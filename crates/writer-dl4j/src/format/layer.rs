@@ -192,6 +192,11 @@ macro_rules! layers {
                 }
             }
 
+            /// Whether `updater` moves the layer's parameters.
+            pub fn learns_by(&self, updater: &Updater) -> bool {
+                self.base().is_some_and(|base| base.iupdater.as_ref() == Some(updater))
+            }
+
             /// The name of the class without its package.
             pub fn class(&self) -> &str {
                 match self {

@@ -80,6 +80,15 @@ pub enum Updater {
     Unknown(serde_json::Value),
 }
 
+impl Updater {
+    /// Steps of length zero, for parameters that training must leave as they are.
+    pub fn still() -> Self {
+        Self::Sgd {
+            rate: Rate::constant(0.0),
+        }
+    }
+}
+
 /// A learning rate, constant or by the number of steps so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -141,19 +141,19 @@ pub(super) fn affine(
             weight[i * channels + i] = scale;
         }
         let weight = tensor(&[channels, channels], &weight)?;
-        return step.apply(Dense { weight, bias }, &[x]);
+        return step.fixed(Dense { weight, bias }, &[x]);
     }
     let mut y = x;
     if !plain {
         y = step.apply(Transpose { permutation: order }, &[y])?;
     }
     if rank == 4 && varying.len() == 1 {
-        y = step.apply(depthwise, &[y])?;
+        y = step.fixed(depthwise, &[y])?;
     } else {
         let moved: Vec<usize> = step.graph.shape(y).feature_sizes().unwrap_or_default();
         let others: usize = moved[varying.len()..].iter().product();
         y = step.apply(Reshape::features(&[channels, others, 1]), &[y])?;
-        y = step.apply(depthwise, &[y])?;
+        y = step.fixed(depthwise, &[y])?;
         y = step.apply(Reshape::features(&moved), &[y])?;
     }
     if !plain {

@@ -117,6 +117,7 @@ pub(super) fn conv_transpose(step: &mut Step<'_>, op: &ConvTranspose, inputs: &[
     if op.dilations.iter().any(|&dilation| dilation != 1) {
         step.rewrite("dilate-kernel", "a dilated kernel is one with zeros in between");
         let weight = with_holes(&op.weight, &op.dilations)?;
+        step.zeros_learn();
         let dilations = vec![1; op.dilations.len()];
         let plain = ConvTranspose {
             weight,

@@ -13,6 +13,7 @@ mod cell;
 mod constant;
 mod conv;
 mod elementwise;
+mod frozen;
 mod gate;
 mod norm;
 mod pool;
@@ -21,10 +22,11 @@ mod product;
 mod reduce;
 mod resize;
 mod select;
+mod sign;
 mod unroll;
 
 use caribou_ir::op::{Activate, Activation, Elementwise, ElementwiseKind, Op, Opaque, Unary, UnaryKind};
-use caribou_ir::{Findings, Graph, NodeId, Origin, Producer, Rewrite, ShapeError, ValueId, WriteOptions};
+use caribou_ir::{Finding, Findings, Graph, NodeId, Origin, Rewrite, ShapeError, ValueId, WriteOptions};
 use std::collections::{HashMap, HashSet};
 
 pub(crate) use attention::vertex_scale;
@@ -72,8 +74,9 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
         inexact: HashMap::new(),
     };
     let mut steps = HashMap::new();
+    let frozen = frozen::behind_learning(graph, options.training.as_ref());
     let used = used(graph);
-    for (_, node) in graph.nodes() {
+    for (id, node) in graph.nodes() {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|input| values[input]).collect();
         let mut step = Step {
             graph: &mut legal.graph,
@@ -82,6 +85,7 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
             fixed: &mut legal.fixed,
             inexact: &mut legal.inexact,
             steps: &mut steps,
+            frozen: frozen.contains(&id),
             options,
             origin: &node.origin,
         };
@@ -128,6 +132,7 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
     match op {
         Op::Activate(op) => activation::activate(step, op.function, inputs),
         Op::ArgMax(op) => arg_max::arg_max(step, *op, inputs),
+        Op::BatchNorm(op) => frozen::batch_norm(step, op, inputs),
         Op::Attention(op) => attention::attention(step, op, inputs),
         Op::MatMul(op) => product::mat_mul(step, op, inputs),
         Op::Conv(op) => conv::conv(step, op, inputs),
@@ -158,6 +163,12 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
     }
 }
 
+/// That a kernel has zeros in which the source has nothing.
+pub(crate) fn zeros_learn(origin: &Origin) -> Finding {
+    let message = "its kernel has zeros in places where that of the source has nothing: they will learn";
+    Finding::warning(crate::EXTRA_PARAMETER, origin, message)
+}
+
 /// One node of the old graph on its way into the new one. What is added carries the node's origin.
 struct Step<'s> {
     graph: &'s mut Graph,
@@ -167,6 +178,8 @@ struct Step<'s> {
     inexact: &'s mut HashMap<String, String>,
     /// The steps of sequences that were put together from single ones.
     steps: &'s mut HashMap<ValueId, Vec<ValueId>>,
+    /// Whether the node stays as it is in training, and gradients go through it.
+    frozen: bool,
     options: &'s WriteOptions,
     origin: &'s Origin,
 }
@@ -188,10 +201,10 @@ impl Step<'_> {
 
     /// Adds an operator whose parameters are part of the composition, so that training must leave them alone.
     fn fixed(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, Failure> {
-        let value = self.leaf(op, inputs)?;
-        if let Producer::Node(node, _) = self.graph.value(value).producer {
-            self.fixed.insert(node);
-        }
+        let before = self.graph.nodes().len();
+        let value = self.apply(op, inputs)?;
+        let added = self.graph.nodes().skip(before).map(|(node, _)| node);
+        self.fixed.extend(added);
         Ok(value)
     }
 
@@ -223,6 +236,11 @@ impl Step<'_> {
     fn affine(&mut self, x: ValueId, scale: f64, shift: f64) -> Result<ValueId, Failure> {
         let kind = UnaryKind::Affine { scale, shift };
         self.apply(Unary { kind }, &[x])
+    }
+
+    /// Tells that a kernel of the layer has zeros that stand for none of the source's numbers.
+    fn zeros_learn(&mut self) {
+        self.findings.push(zeros_learn(self.origin));
     }
 
     /// Records that the layer was composed by the rule `name`, exact only within the bound that `reason` states.

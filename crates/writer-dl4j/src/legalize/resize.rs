@@ -138,7 +138,7 @@ fn along(
         },
         &[x],
     )?;
-    y = step.apply(Dense { weight, bias: None }, &[y])?;
+    y = step.fixed(Dense { weight, bias: None }, &[y])?;
     step.apply(Transpose { permutation: order }, &[y])
 }
 
@@ -181,7 +181,7 @@ fn phases(step: &mut Step<'_>, x: ValueId, channels: usize, from: &[usize], fact
         padding: Padding::none(2),
         groups: channels,
     };
-    y = step.apply(op, &[y])?;
+    y = step.fixed(op, &[y])?;
     let (h, w) = (from[0], from[1]);
     // [N, C fh fw, h, w] to [N, C, h, fh, w, fw], with five axes at most.
     y = step.apply(Reshape::features(&[channels * fh, fw, h, w]), &[y])?;

@@ -300,6 +300,7 @@ impl Lowering<'_> {
         let kernel = if added == 0 {
             op.weight.clone()
         } else {
+            self.findings.push(crate::legalize::zeros_learn(origin));
             extended(&op.weight, &op.output_padding, origin)?
         };
         let padding = op

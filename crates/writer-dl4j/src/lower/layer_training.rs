@@ -12,9 +12,6 @@ use caribou_ir::{
 
 /// An option of a layer's training that DL4J has no exact counterpart for.
 const LOST: Code = Code("D0113");
-/// A parameter that the source does not have, or not as one that learns.
-const EXTRA: Code = Code("D0114");
-
 /// A layer that is frozen in the source will learn.
 const THAWED: Code = Code("D0117");
 /// The score counts what the source's loss does not.
@@ -41,10 +38,7 @@ pub(super) fn apply(
         let Kind::Layer { layer, .. } = &mut placed.kind else {
             continue;
         };
-        let learns = layer
-            .base()
-            .is_some_and(|base| base.iupdater.as_ref() == Some(&optimiser.updater));
-        if placed.parameters.is_empty() || !learns || own.frozen {
+        if placed.parameters.is_empty() || !layer.learns_by(&optimiser.updater) || own.frozen {
             continue;
         }
         let origin = Origin::new(placed.source.clone(), layer.class());
@@ -70,7 +64,7 @@ pub(super) fn apply(
         {
             let message =
                 "it has a bias or scale that the source does not have: it is neutral, and will learn";
-            findings.push(Finding::note(EXTRA, &origin, message));
+            findings.push(Finding::note(crate::EXTRA_PARAMETER, &origin, message));
         }
         let mut constraints = Vec::new();
         match own.constraint.map(|constraint| class(constraint, layer, "W")) {

@@ -28,7 +28,7 @@ pub(crate) use activation::has_class;
 pub(crate) use conv::pads_as;
 use place::{Place, identity, inverse};
 
-use crate::format::{Base, Layer, Preprocessor, Rate, Updater, Vertex};
+use crate::format::{Base, Layer, Preprocessor, Updater, Vertex};
 use crate::legalize::Legal;
 use caribou_ir::op::{Op, Operator};
 use caribou_ir::{Code, Dim, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};
@@ -102,9 +102,7 @@ pub(crate) fn lower(
     for (id, node) in legal.graph.nodes() {
         if lowering.live.contains(&id.index()) {
             lowering.updater = match legal.fixed.contains(&id) {
-                true => Updater::Sgd {
-                    rate: Rate::constant(0.0),
-                },
+                true => Updater::still(),
                 false => learning.clone(),
             };
             lowering.node(node);

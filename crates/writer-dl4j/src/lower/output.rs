@@ -3,7 +3,7 @@
 use super::{Edge, Kind, Lowering, Placed, identity, inverse};
 use crate::format::{
     self, Activation as Class, Cnn3DLossLayer, CnnLossLayer, Layer, LossFunction, LossLayer, OutputLayer,
-    Rate, RnnLossLayer, RnnOutputLayer, RowVector, Updater,
+    RnnLossLayer, RnnOutputLayer, RowVector, Updater,
 };
 use caribou_ir::{LossKind, Origin, Port, Tensor};
 
@@ -260,10 +260,8 @@ impl Lowering<'_> {
     /// Whether the network has parameters that training moves.
     fn learns(&self) -> bool {
         self.vertices.iter().any(|placed| match &placed.kind {
-            Kind::Layer { layer, .. } if !placed.parameters.is_empty() => layer
-                .base()
-                .is_some_and(|base| base.iupdater.as_ref() == Some(&self.updater)),
-            _ => false,
+            Kind::Layer { layer, .. } => !placed.parameters.is_empty() && layer.learns_by(&self.updater),
+            Kind::Vertex(_) => false,
         })
     }
 
@@ -287,10 +285,7 @@ impl Lowering<'_> {
             origin,
             "stock DL4J can't train a loss layer on [N, T, F]; an output layer with the unit matrix gives its input, and is never trained",
         );
-        let still = Updater::Sgd {
-            rate: Rate::constant(0.0),
-        };
-        let learning = std::mem::replace(&mut self.updater, still);
+        let learning = std::mem::replace(&mut self.updater, Updater::still());
         let name = self.layer(origin, "loss", vertex.to_owned(), None, parameters, |base| {
             RnnOutputLayer {
                 base,

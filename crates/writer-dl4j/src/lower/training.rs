@@ -176,11 +176,8 @@ pub(super) fn state(
 
 /// How many of a layer's parameters, from the first on, have this optimiser.
 fn trained(layer: &Layer, parameters: usize, optimiser: &Optimiser) -> usize {
-    let learns = layer
-        .base()
-        .is_some_and(|base| base.iupdater.as_ref() == Some(&optimiser.updater));
     match layer {
-        _ if !learns => 0,
+        _ if !layer.learns_by(&optimiser.updater) => 0,
         Layer::FrozenLayer(_) => 0,
         // It keeps the optimiser of the layer inside, whose gradients are zero.
         Layer::FrozenLayerWithBackprop(layer) => trained(&layer.underlying, parameters, optimiser),
