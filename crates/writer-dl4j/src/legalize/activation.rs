@@ -3,7 +3,7 @@
 use super::{Composed, Failure, Step};
 use caribou_ir::ValueId;
 use caribou_ir::op::{
-    Activation, ElementwiseKind, LocalResponseNorm, LogSoftmax, Slice, SliceAxis, Transpose,
+    Activation, ElementwiseKind, LocalResponseNorm, LogSoftmax, PRelu, Slice, SliceAxis, Transpose,
 };
 
 /// Where softplus has long been the identity in single precision, and its exponential is far from overflow.
@@ -48,6 +48,28 @@ pub(super) fn activate(step: &mut Step<'_>, function: Activation, inputs: &[Valu
         _ => return Ok(None),
     };
     Ok(Some(vec![y]))
+}
+
+/// `relu(x) + slope * (x - relu(x))`, where the slopes run along one axis and others share them.
+pub(super) fn prelu(step: &mut Step<'_>, op: &PRelu, inputs: &[ValueId]) -> Composed {
+    let [x] = *inputs else { return Ok(None) };
+    let shape = step.graph.shape(x).clone();
+    let slopes = op.slope.shape();
+    let own: Vec<usize> = (0..slopes.len()).filter(|&axis| slopes[axis] > 1).collect();
+    let alone = shape.rank() == 2 || own.len() + 1 == shape.rank();
+    let (&[axis], false) = (&own[..], alone) else {
+        return Ok(None);
+    };
+    step.rewrite(
+        "prelu-by-depthwise-convolution",
+        "stock DL4J can't train through a PReLU whose slopes more than 64 cells share: what is below zero goes through a depthwise convolution of size one, and what is above is added",
+    );
+    let above = step.apply(Activation::Relu, &[x])?;
+    let below = step.elementwise(ElementwiseKind::Subtract, &[x, above])?;
+    let below = super::norm::scaled(step, below, axis + 1, Some(&op.slope), None)?;
+    Ok(Some(vec![
+        step.elementwise(ElementwiseKind::Add, &[above, below])?,
+    ]))
 }
 
 /// `min(x, max)`.

@@ -140,6 +140,7 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
         Op::DepthToSpace(op) => resize::depth_to_space(step, *op, inputs),
         Op::Elementwise(op) => elementwise::several(step, op.kind, inputs),
         Op::Gather(op) => select::gather(step, op, inputs),
+        Op::PRelu(op) => activation::prelu(step, op, inputs),
         Op::Pad(op) => select::pad(step, op, inputs),
         Op::Pool(op) => pool::pool(step, op, inputs),
         Op::Reduce(op) => reduce::reduce(step, op, inputs),
