@@ -150,6 +150,18 @@ impl<'a> Builder<'a> {
                 None => self.graph.unknown(),
             });
         }
+        let embedded =
+            |layer: &Layer| layer.kind == "Embed" || !layer.bottoms.iter().any(|bottom| bottom == name);
+        if dims.len() == 1 && !self.net.layers.iter().all(embedded) {
+            self.error(
+                INPUT_SHAPE,
+                origin,
+                format!("input {name} has examples and no other axis, which no array of DL4J has"),
+                "give it a second axis of size one",
+            );
+            self.blobs.insert(name.to_owned(), Blob::Failed);
+            return;
+        }
         let layout = if dims.len() > 2 {
             Layout::ChannelsFirst
         } else {

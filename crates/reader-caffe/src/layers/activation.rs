@@ -1,7 +1,8 @@
 //! Functions of one number, and softmax.
 
-use super::{Call, MISFIT, Tops};
+use super::{Call, MISFIT, TRAINING, Tops};
 use caribou_ir::op::{Activation, PRelu, Softmax};
+use caribou_ir::{Finding, Tensor};
 
 fn each(call: &mut Call<'_>, function: Activation) -> Tops {
     let x = call.input()?;
@@ -65,11 +66,28 @@ pub(super) fn prelu(call: &mut Call<'_>) -> Tops {
     } else {
         call.size(x, 1)?
     };
-    let mut shape = vec![1; rank - 1];
-    shape[0] = count;
     let slope = call.blob(0, &[count])?;
-    let slope = slope
-        .reshape(&shape)
-        .map_err(|error| call.refuse(MISFIT, error.to_string()))?;
+    // Stock DL4J can't train a slope that all axes share: it is given for each channel, or for each cell of only one.
+    let features = call.shape(x).feature_sizes();
+    let mut shape = vec![1; rank - 1];
+    shape[0] = call.size(x, 1)?;
+    if shape[0] == 1 {
+        shape = features.unwrap_or(shape);
+    }
+    let slope = match count {
+        1 => {
+            if shape.iter().product::<usize>() > 1 {
+                let message =
+                    "one slope for all became several that are equal: training in DL4J may tell them apart";
+                call.findings
+                    .push(Finding::warning(TRAINING, &call.origin, message));
+            }
+            let values = slope.to_vec();
+            let values = values.map_err(|error| call.refuse(MISFIT, error.to_string()))?;
+            Tensor::filled(&shape, values.first().copied().unwrap_or(0.0)).to_owned_f32()
+        }
+        _ => slope.reshape(&shape),
+    };
+    let slope = slope.map_err(|error| call.refuse(MISFIT, error.to_string()))?;
     Ok(vec![call.apply(PRelu { slope }, &[x])?])
 }

@@ -32,6 +32,9 @@ const MISFIT: Code = Code("C0302");
 const WEIGHT: Code = Code("C0303");
 /// A parameter that is known and can't be expressed.
 const OPTION: Code = Code("C0304");
+/// Something of the layer that trains otherwise.
+const TRAINING: Code = Code("C0305");
+
 /// What a layer's function gives: its tops, or why there are none.
 pub(crate) type Tops = Result<Vec<ValueId>, Box<Finding>>;
 

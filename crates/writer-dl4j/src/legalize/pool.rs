@@ -7,7 +7,8 @@
 
 use super::{Composed, Failure, Step};
 use caribou_ir::op::{
-    Activation, AverageDivisor, Conv, Op, Pad, PadMode, Padding, Pool, PoolKind, Reshape, Rounding, Transpose,
+    Activation, AverageDivisor, Concat, Conv, Op, Pad, PadMode, Padding, Pool, PoolKind, Reshape, Rounding,
+    Slice, SliceAxis, Transpose,
 };
 use caribou_ir::{Tensor, ValueId};
 
@@ -228,6 +229,13 @@ fn by_position(step: &mut Step<'_>, x: ValueId, factors: &[f32]) -> Result<Value
     let channels = shape
         .size(1)
         .ok_or_else(|| Failure::Inexpressible(format!("positions of {shape}, whose channels are unknown")))?;
+    if channels == 1 {
+        // Stock DL4J's depthwise convolution fails on images of one cell: with the channel twice there are two.
+        let twice = step.apply(Concat { axis: 1 }, &[x, x])?;
+        let y = by_position(step, twice, factors)?;
+        let first = SliceAxis::range(1, 0, Some(1));
+        return step.apply(Slice { axes: vec![first] }, &[y]);
+    }
     let positions = factors.len();
     let weight = Tensor::from_f32(&[positions, 1, 1, 1], factors)
         .map_err(|error| Failure::Inexpressible(error.to_string()))?;
