@@ -54,7 +54,11 @@ pub(crate) fn document(text: &str, limits: &Limits) -> Result<Value, ConfigError
             limits.nesting
         )));
     }
-    json(text).map_err(|error| ConfigError::Text(error.to_string()))
+    match json(text) {
+        Err(_) if text.contains("Infinity") || text.contains("NaN") => json(&quoted(text)),
+        parsed => parsed,
+    }
+    .map_err(|error| ConfigError::Text(error.to_string()))
 }
 
 /// The value of a text whose depth was checked, so that it can't exhaust the stack.
@@ -64,6 +68,32 @@ pub(crate) fn json(text: &str) -> Result<Value, serde_json::Error> {
     let value = Value::deserialize(&mut parser)?;
     parser.end()?;
     Ok(value)
+}
+
+/// The text with the numbers that Python writes and JSON has not, `NaN` and `Infinity`, as texts. Whoever reads one of
+/// them says that it is no number.
+fn quoted(text: &str) -> String {
+    let mut made = String::with_capacity(text.len() + 16);
+    let (mut rest, mut inside) = (text, false);
+    while let Some(letter) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"]
+            .into_iter()
+            .find(|word| !inside && rest.starts_with(word));
+        if let Some(word) = word {
+            made.extend(["\"", word, "\""]);
+            rest = &rest[word.len()..];
+            continue;
+        }
+        let mut length = letter.len_utf8();
+        match letter {
+            '"' => inside = !inside,
+            '\\' if inside => length += rest[length..].chars().next().map_or(0, char::len_utf8),
+            _ => {}
+        }
+        made.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    made
 }
 
 /// Parses an architecture: `model_config`, or what `model.to_json()` gives.
@@ -196,6 +226,15 @@ mod tests {
 
     fn parse(text: &str) -> Result<Model, ConfigError> {
         parse_document(&document(text, &Limits::default())?)
+    }
+
+    #[test]
+    fn numbers_of_python_alone_are_texts() {
+        let text = r#"{"a \" NaN": [NaN, -Infinity, {"b": Infinity}], "c": "Infinity\\"}"#;
+        let value = document(text, &Limits::default()).unwrap();
+        let expected =
+            serde_json::json!({ "a \" NaN": ["NaN", "-Infinity", { "b": "Infinity" }], "c": "Infinity\\" });
+        assert_eq!(value, expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::super::{Call, OPTION, Outputs};
 use super::arguments::{Arguments, Number};
-use super::logic::{is_truth, truth};
+use super::logic::{is_whole, truth};
 use super::{Function, function};
 use caribou_ir::op::{
     Activation, Constant, Elementwise, ElementwiseKind as Kind, Identity, Op, Unary, UnaryKind,
@@ -389,8 +389,7 @@ fn cast(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
             if arguments.text_or(call, "dtype", "float32")? == "bool" {
                 return Ok(vec![truth(call, x)?]);
             }
-            // Zeros and ones are the same in every type.
-            if !is_truth(call.graph, x) {
+            if !is_whole(call.graph, x) {
                 real_type(call, arguments)?;
             }
             Ok(vec![call.apply(Identity, &[x])?])

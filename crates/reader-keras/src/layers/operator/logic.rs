@@ -136,6 +136,20 @@ pub(super) fn is_truth(graph: &Graph, value: ValueId) -> bool {
     }
 }
 
+/// Whether every number of the value is whole, so that no type of numbers changes it.
+pub(super) fn is_whole(graph: &Graph, value: ValueId) -> bool {
+    let Some(node) = graph.producer(value) else {
+        return false;
+    };
+    match &node.op {
+        Op::ArgMax(_) => true,
+        Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_) | Op::Tile(_) | Op::Identity(_) => {
+            node.inputs.iter().all(|&input| is_whole(graph, input))
+        }
+        _ => is_truth(graph, value),
+    }
+}
+
 /// The value as a truth value: whether it is not zero.
 pub(super) fn truth(call: &mut Call<'_>, x: ValueId) -> Result<ValueId, Box<Finding>> {
     if is_truth(call.graph, x) {

@@ -8,7 +8,7 @@ use super::reduce::reduced_axes;
 use super::{Function, function};
 use crate::config::Operand;
 use caribou_ir::op::{
-    Activation, ElementwiseKind as Kind, L2Normalize, Reduce, ReduceKind, Split, Unary, UnaryKind,
+    Activation, ArgMax, ElementwiseKind as Kind, L2Normalize, Reduce, ReduceKind, Split, Unary, UnaryKind,
 };
 use serde_json::Value;
 
@@ -37,6 +37,22 @@ pub(super) const TABLE: &[Function] = &[
         );
         Ok(vec![call.apply(Activation::Celu { alpha }, &[x])?])
     }),
+    function(&["ops.argmax"], &["x", "axis", "keepdims"], |call, arguments| {
+        position(call, arguments, "x", false)
+    }),
+    function(&["ops.argmin"], &["x", "axis", "keepdims"], |call, arguments| {
+        position(call, arguments, "x", true)
+    }),
+    function(
+        &["math.argmax", "argmax"],
+        &["input", "axis", "output_type"],
+        |call, arguments| position(call, arguments, "input", false),
+    ),
+    function(
+        &["math.argmin", "argmin"],
+        &["input", "axis", "output_type"],
+        |call, arguments| position(call, arguments, "input", true),
+    ),
     function(&["ops.glu"], &["x", "axis"], gated),
     function(&["ops.tanh_shrink"], &["x"], |call, arguments| {
         let x = arguments.value(call, "x")?;
@@ -82,6 +98,28 @@ fn normalize(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
     let op = L2Normalize {
         axes: vec![axis],
         epsilon: arguments.real_or(call, "epsilon", 1e-7)?,
+    };
+    Ok(vec![call.apply(op, &[x])?])
+}
+
+/// The place of the first of the largest, or of the smallest, along one axis.
+fn position(call: &mut Call<'_>, arguments: &Arguments<'_>, name: &str, smallest: bool) -> Outputs {
+    let mut x = arguments.value(call, name)?;
+    let axis = match arguments.get("axis") {
+        Some(_) => call.axis(arguments.integer_or(call, "axis", 0)?, call.rank(x))?,
+        None => 0,
+    };
+    if axis == 0 {
+        return Err(call.refuse(OPTION, "it looks among the examples of a batch"));
+    }
+    if smallest {
+        let kind = UnaryKind::Negate;
+        x = call.apply(Unary { kind }, &[x])?;
+    }
+    let op = ArgMax {
+        axis,
+        keep_dims: arguments.flag(call, "keepdims")?,
+        select_last: false,
     };
     Ok(vec![call.apply(op, &[x])?])
 }

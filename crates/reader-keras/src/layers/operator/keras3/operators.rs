@@ -253,6 +253,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator(&["AveragePool"], "nn.avg_pool2d", &[("inputs", "input")], POOLED),
     operator(&["DepthToSpace"], "nn.depth_to_space", &[("x", "input")], BLOCKS),
     operator(&["SpaceToDepth"], "nn.space_to_depth", &[("x", "input")], BLOCKS),
+    operator(&["Argmax"], "ops.argmax", X, REDUCED),
+    operator(&["Argmin"], "ops.argmin", X, REDUCED),
     operator(&["Elu"], "ops.elu", X, &[("alpha", "alpha")]),
     operator(&["Celu"], "ops.celu", X, &[("alpha", "alpha")]),
     operator(&["Glu"], "ops.glu", X, &[("axis", "axis")]),
