@@ -1,0 +1,83 @@
+//! Caffe networks: two files, their options, and damaged ones.
+
+use super::{caribou, case, text};
+
+/// A file of a recorded case of Caffe.
+fn file(name: &str, file: &str) -> String {
+    let path = case("x").join("../../caffe").join(name).join(file);
+    path.to_str().unwrap().to_owned()
+}
+
+fn ended(arguments: &[&str]) -> (Option<i32>, String) {
+    let ended = caribou(arguments);
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[test]
+fn a_network_and_its_weights_become_an_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let (net, weights) = (
+        file("train_val", "deploy.prototxt"),
+        file("train_val", "net.caffemodel"),
+    );
+    let output = directory.path().join("net.zip");
+    let (code, said) = ended(&[
+        "convert",
+        &net,
+        "--weights",
+        &weights,
+        "--bake-preprocessing",
+        "-o",
+        text(&output),
+    ]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("what remains are the values before the softmax"),
+        "{said}"
+    );
+    assert!(output.exists());
+}
+
+#[test]
+fn fields_that_are_not_known_are_refused_if_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let (net, weights) = (
+        file("unknown_fields", "deploy.prototxt"),
+        file("unknown_fields", "net.caffemodel"),
+    );
+    let output = directory.path().join("net.zip");
+    let convert = ["convert", &net, "--weights", &weights, "-o", text(&output)];
+    let (code, said) = ended(&[&convert[..], &["--strict"]].concat());
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("winograd") && said.contains("line "), "{said}");
+    let (code, said) = ended(&convert);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning[C0101]"), "{said}");
+}
+
+#[test]
+fn damaged_files_are_refused_with_their_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let (net, weights) = (
+        file("train_val", "deploy.prototxt"),
+        file("train_val", "net.caffemodel"),
+    );
+    let output = directory.path().join("net.zip");
+    let (cut_net, cut_weights) = (
+        directory.path().join("cut.prototxt"),
+        directory.path().join("cut.caffemodel"),
+    );
+    for (whole, cut) in [(&net, &cut_net), (&weights, &cut_weights)] {
+        let bytes = std::fs::read(whole).unwrap();
+        std::fs::write(cut, &bytes[..bytes.len() - 9]).unwrap();
+    }
+    for (net, weights, named, place) in [
+        (text(&cut_net), weights.as_str(), "cut.prototxt", "line "),
+        (net.as_str(), text(&cut_weights), "cut.caffemodel", "byte "),
+    ] {
+        let (code, said) = ended(&["convert", net, "--weights", weights, "-o", text(&output)]);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains(named) && said.contains(place), "{said}");
+        assert!(!output.exists());
+    }
+}
