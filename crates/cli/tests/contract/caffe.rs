@@ -4,7 +4,7 @@ use super::{caribou, case, text};
 
 /// A file of a recorded case of Caffe.
 fn file(name: &str, file: &str) -> String {
-    let path = case("x").join("../../caffe").join(name).join(file);
+    let path = case("../caffe").join(name).join(file);
     path.to_str().unwrap().to_owned()
 }
 
