@@ -3,6 +3,7 @@
 use super::{Builder, CONNECTION, SHARED, Scope, Values, origin};
 use crate::config::{Layer, Model, TensorRef, parse_nested};
 use crate::layers;
+use crate::version::Generation;
 use caribou_ir::{Finding, Origin, ValueId};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -45,7 +46,7 @@ impl Builder<'_> {
                 self.note_shared(layer);
             }
             let count = outputs.as_ref().map_or(0, Vec::len);
-            let call = index + first_call(model, layer);
+            let call = index + self.first_call(model, layer);
             for output in 0..count.max(8) {
                 let value = outputs.as_ref().and_then(|outputs| outputs.get(output).copied());
                 // An output that the layer did not give is only missed when somebody reads it.
@@ -79,12 +80,34 @@ impl Builder<'_> {
             .iter()
             .map(|port| {
                 values
-                    .get(port)
+                    .get(&self.output(model, port))
                     .copied()
                     .unwrap_or_else(|| self.unconnected(model, port))
             })
             .collect();
         outputs.into_iter().collect()
+    }
+
+    /// The number of the first call of a layer: a nested model that was built on inputs of its own has used up number
+    /// zero for that, and only the connections tell. Keras 3 does not count that one among the calls.
+    fn first_call(&self, model: &Model, layer: &Layer) -> usize {
+        match self.generation {
+            Generation::Two if parse_nested(layer).is_some() => first_call(model, layer),
+            _ => 0,
+        }
+    }
+
+    /// The value that an output of the model stands for. Keras 3 counts the outputs of a nested functional model, and
+    /// only these, from one.
+    fn output(&self, model: &Model, port: &TensorRef) -> TensorRef {
+        let mut port = port.clone();
+        let layer = model.layers.iter().find(|layer| layer.name == port.layer);
+        if self.generation == Generation::Three
+            && layer.is_some_and(|layer| layer.class != "Sequential" && parse_nested(layer).is_some())
+        {
+            port.call = port.call.saturating_sub(1);
+        }
+        port
     }
 
     fn unconnected(&mut self, model: &Model, port: &TensorRef) -> Option<ValueId> {
@@ -114,12 +137,8 @@ impl Builder<'_> {
     }
 }
 
-/// The number of the first call of a layer: a nested model that was built on inputs of its own has used up number
-/// zero for that, and only the connections tell.
+/// The number of the first call of a nested model in Keras 2.
 fn first_call(model: &Model, layer: &Layer) -> usize {
-    if parse_nested(layer).is_none() {
-        return 0;
-    }
     let calls = model
         .layers
         .iter()
