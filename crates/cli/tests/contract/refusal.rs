@@ -115,7 +115,7 @@ fn every_layer_that_is_refused_is_named_at_once() {
         "wrapped_lambda (TimeDistributed)",
         "tf.math.floor (TFOpLambda)",
         "scores (MultiHeadAttention)",
-        "smooth (UpSampling2D)",
+        "remembering (ConvLSTM1D)",
         "image_to_volume (Lambda)",
         "far (Conv3D)",
     ];

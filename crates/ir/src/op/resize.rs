@@ -1,6 +1,6 @@
 //! Changes of resolution.
 
-use super::{Operator, one};
+use super::{Kernel, Operator, one};
 use crate::{Dim, Infer, Shape, ShapeError};
 
 /// How values between cells are made.
@@ -10,6 +10,8 @@ pub enum Interpolation {
     Nearest,
     /// Linear on each axis.
     Linear,
+    /// By a kernel on each axis, at half-pixel places.
+    Kernel(Kernel),
 }
 
 /// Which place of the input an output cell shows; `s` is the input size divided by the output size.

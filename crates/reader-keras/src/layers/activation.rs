@@ -99,8 +99,9 @@ pub(super) fn prelu(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
     let rank = call.rank(x);
     let mut shared = vec![false; rank];
+    // Keras takes the axes minus one as places in a list of those behind the batch, also negative ones.
     for axis in config!(call, axes_or("shared_axes", &[])) {
-        shared[call.axis(axis, rank)?] = true;
+        shared[call.axis(axis.saturating_sub(1), rank - 1)? + 1] = true;
     }
     let shape: Vec<usize> = (1..rank)
         .map(|axis| if shared[axis] { Ok(1) } else { call.size(x, axis) })

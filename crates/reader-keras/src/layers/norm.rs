@@ -1,16 +1,14 @@
 //! Normalisation.
 
+use super::operator::{Number, elementwise};
 use super::{CONFIG, Call, OPTION, Outputs, WEIGHT, config};
 use crate::version::Generation;
-use caribou_ir::op::{BatchNorm, GroupNorm, L2Normalize, LayerNorm, NormEpsilon};
+use caribou_ir::op::{BatchNorm, ElementwiseKind, GroupNorm, L2Normalize, LayerNorm, NormEpsilon};
 use caribou_ir::{Finding, Tensor, ValueId};
 
 /// Batch normalisation with its moving statistics.
 pub(super) fn batch(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
-    let [axis] = config!(call, axes_or("axis", &[-1]))[..] else {
-        return Err(call.refuse(CONFIG, "a batch normalisation over several axes is not supported"));
-    };
     if config!(call, flag_or("renorm", false)) {
         return Err(call.refuse(OPTION, "batch renormalisation is not supported"));
     }
@@ -20,6 +18,10 @@ pub(super) fn batch(call: &mut Call<'_>) -> Outputs {
             "batch normalisation of virtual batches (virtual_batch_size) is not supported",
         ));
     }
+    let listed = config!(call, axes_or("axis", &[-1]));
+    let [axis] = listed[..] else {
+        return batch_over(call, x, &listed);
+    };
     let axis = call.axis(axis, call.rank(x))?;
     let channels = call.size(x, axis)?;
     let op = BatchNorm {
@@ -32,6 +34,53 @@ pub(super) fn batch(call: &mut Call<'_>) -> Outputs {
         momentum: config!(call, number_or("momentum", 0.99)),
     };
     Ok(vec![call.apply(op, &[x])?])
+}
+
+/// Batch normalisation with statistics of each cell of several axes, as a factor and a summand for each.
+fn batch_over(call: &mut Call<'_>, x: ValueId, listed: &[i64]) -> Outputs {
+    let rank = call.rank(x);
+    let mut shape = vec![1; rank];
+    for &axis in listed {
+        let axis = call.axis(axis, rank)?;
+        if axis == 0 {
+            return Err(call.refuse(CONFIG, "axis: a normalisation over the batch is not supported"));
+        }
+        shape[axis] = call.size(x, axis)?;
+    }
+    let epsilon = config!(call, number_or("epsilon", 1e-3));
+    let values = |call: &Call<'_>, tensor: Tensor| {
+        tensor
+            .to_vec()
+            .map_err(|error| call.refuse(WEIGHT, error.to_string()))
+    };
+    let mean = values(call, call.weight("moving_mean", &shape)?)?;
+    let variance = values(call, call.weight("moving_variance", &shape)?)?;
+    let scale = learned(call, "scale", "gamma", &shape)?;
+    let scale = scale.map(|scale| values(call, scale)).transpose()?;
+    let offset = learned(call, "center", "beta", &shape)?;
+    let offset = offset.map(|offset| values(call, offset)).transpose()?;
+    let (mut factors, mut summands) = (Vec::new(), Vec::new());
+    for (i, (mean, variance)) in mean.iter().zip(&variance).enumerate() {
+        let gamma = scale.as_ref().map_or(1.0, |scale| f64::from(scale[i]));
+        let beta = offset.as_ref().map_or(0.0, |offset| f64::from(offset[i]));
+        let factor = gamma / (f64::from(*variance) + epsilon).sqrt();
+        factors.push(factor as f32);
+        summands.push((beta - f64::from(*mean) * factor) as f32);
+    }
+    call.lost_in_training("its statistics over several axes are constants, and training leaves them alone");
+    let known = |call: &Call<'_>, values: &[f32]| {
+        Tensor::from_f32(&shape, values)
+            .map(Number::Known)
+            .map_err(|error| call.refuse(WEIGHT, error.to_string()))
+    };
+    let (factors, summands) = (known(call, &factors)?, known(call, &summands)?);
+    let y = elementwise(call, ElementwiseKind::Multiply, Number::Value(x), factors)?;
+    Ok(vec![elementwise(
+        call,
+        ElementwiseKind::Add,
+        Number::Value(y),
+        summands,
+    )?])
 }
 
 /// A parameter, unless its flag is off.

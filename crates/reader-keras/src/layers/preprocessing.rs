@@ -144,11 +144,9 @@ fn target(call: &Call<'_>) -> Result<[usize; 2], Box<Finding>> {
 }
 
 fn interpolation(call: &Call<'_>) -> Result<Interpolation, Box<Finding>> {
-    match config!(call, text_or("interpolation", "bilinear")) {
-        "nearest" => Ok(Interpolation::Nearest),
-        "bilinear" => Ok(Interpolation::Linear),
-        other => Err(call.refuse(OPTION, format!("interpolation {other} is not supported"))),
-    }
+    let name = config!(call, text_or("interpolation", "bilinear"));
+    super::spatial::interpolation(name)
+        .ok_or_else(|| call.refuse(OPTION, format!("interpolation {name} is not supported")))
 }
 
 fn resized(

@@ -1,7 +1,9 @@
 //! Cells added to, taken from or repeated along the spatial axes.
 
 use super::{CONFIG, Call, OPTION, Outputs, config};
-use caribou_ir::op::{Coordinates, Interpolation, Pad, PadMode, Resize, ResizeTarget, Slice, SliceAxis};
+use caribou_ir::op::{
+    Coordinates, Interpolation, Kernel, Pad, PadMode, Resize, ResizeTarget, Slice, SliceAxis,
+};
 
 /// The first spatial axis of the layer's input.
 fn first_axis(call: &Call<'_>) -> Result<usize, Box<caribou_ir::Finding>> {
@@ -45,13 +47,29 @@ pub(super) fn cropping(call: &mut Call<'_>) -> Outputs {
     Ok(vec![call.apply(Slice { axes: cuts }, &[x])?])
 }
 
+/// Interpolation by the name that TensorFlow has for it.
+pub(super) fn interpolation(name: &str) -> Option<Interpolation> {
+    Some(match name {
+        "nearest" => Interpolation::Nearest,
+        "bilinear" => Interpolation::Linear,
+        "bicubic" => Interpolation::Kernel(Kernel::Cubic),
+        "lanczos3" => Interpolation::Kernel(Kernel::Lanczos(3)),
+        "lanczos5" => Interpolation::Kernel(Kernel::Lanczos(5)),
+        "gaussian" => Interpolation::Kernel(Kernel::Gaussian),
+        "mitchellcubic" => Interpolation::Kernel(Kernel::Mitchell),
+        "area" => Interpolation::Kernel(Kernel::Area),
+        _ => return None,
+    })
+}
+
 /// UpSampling of one to three axes.
 pub(super) fn upsampling(call: &mut Call<'_>) -> Outputs {
     let axes = call.spatial_axes();
+    // By whole factors, the area of an output cell is part of one input cell.
     let interpolation = match config!(call, text_or("interpolation", "nearest")) {
-        "nearest" => Interpolation::Nearest,
-        "bilinear" => Interpolation::Linear,
-        other => return Err(call.refuse(OPTION, format!("interpolation {other} is not supported"))),
+        "area" => Interpolation::Nearest,
+        other => interpolation(other)
+            .ok_or_else(|| call.refuse(OPTION, format!("interpolation {other} is not supported")))?,
     };
     let factors = config!(call, sizes("size", axes));
     let x = call.input()?;

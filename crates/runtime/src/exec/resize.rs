@@ -57,6 +57,16 @@ pub(super) fn resize(op: &Resize, x: &Array) -> Result<Array> {
                 }
                 mixed
             }
+            Interpolation::Kernel(kernel) => {
+                let matrix = kernel.matrix(from, to);
+                let mut mixed = Array::zeros(shape);
+                for (o, mut cell) in mixed.axis_iter_mut(Axis(axis)).enumerate() {
+                    for i in 0..from {
+                        cell.scaled_add(matrix[i * to + o], &y.index_axis(Axis(axis), i));
+                    }
+                }
+                mixed
+            }
         };
     }
     Ok(y.as_standard_layout().into_owned())

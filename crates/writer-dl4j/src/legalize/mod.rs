@@ -13,6 +13,7 @@ mod cell;
 mod constant;
 mod conv;
 mod elementwise;
+mod embedding;
 mod frozen;
 mod gate;
 mod norm;
@@ -139,6 +140,7 @@ fn composition(step: &mut Step<'_>, op: &Op, inputs: &[ValueId]) -> Composed {
         Op::ConvTranspose(op) => conv::conv_transpose(step, op, inputs),
         Op::DepthToSpace(op) => resize::depth_to_space(step, *op, inputs),
         Op::Elementwise(op) => elementwise::several(step, op.kind, inputs),
+        Op::Embedding(op) => embedding::embedding(step, op, inputs),
         Op::Gather(op) => select::gather(step, op, inputs),
         Op::PRelu(op) => activation::prelu(step, op, inputs),
         Op::Pad(op) => select::pad(step, op, inputs),

@@ -65,7 +65,11 @@ pub(super) fn resize(step: &mut Step<'_>, op: &Resize, inputs: &[ValueId]) -> Co
         }
         return Ok(Some(vec![y]));
     }
-    if whole && from.len() == 2 && op.coordinates == Coordinates::HalfPixel {
+    if whole
+        && from.len() == 2
+        && op.coordinates == Coordinates::HalfPixel
+        && op.interpolation == Interpolation::Linear
+    {
         return phases(step, x, channels, &from, &factors);
     }
     let mut y = x;
@@ -80,11 +84,15 @@ pub(super) fn resize(step: &mut Step<'_>, op: &Resize, inputs: &[ValueId]) -> Co
                 "interpolation from {from} to {to} cells, which is no whole factor"
             )));
         }
-        y = along(step, y, i + 2, op.coordinates, from, to)?;
+        let matrix = match op.interpolation {
+            Interpolation::Kernel(kernel) => kernel.matrix(from, to),
+            _ => linear(op.coordinates, from, to),
+        };
+        y = along(step, y, i + 2, [from, to], &matrix)?;
     }
     step.rewrite(
         "interpolate-by-matrix",
-        "linear interpolation along an axis is a product with a fixed matrix",
+        "interpolation along an axis is a product with a fixed matrix",
     );
     Ok(Some(vec![y]))
 }
@@ -109,15 +117,8 @@ fn nearest(coordinates: Coordinates, o: usize, from: usize, to: usize) -> usize 
     (place.max(0.0) as usize).min(from - 1)
 }
 
-/// Linear interpolation of one axis, which becomes the features of a dense layer.
-fn along(
-    step: &mut Step<'_>,
-    x: ValueId,
-    axis: usize,
-    coordinates: Coordinates,
-    from: usize,
-    to: usize,
-) -> Result<ValueId, Failure> {
+/// The matrix of linear interpolation.
+fn linear(coordinates: Coordinates, from: usize, to: usize) -> Vec<f32> {
     let mut matrix = vec![0f32; from * to];
     for o in 0..to {
         let place = place(coordinates, o, from, to).clamp(0.0, (from - 1) as f64);
@@ -128,7 +129,18 @@ fn along(
             matrix[(low + 1).min(from - 1) * to + o] += share;
         }
     }
-    let weight = super::constant::tensor(&[from, to], &matrix)?;
+    matrix
+}
+
+/// Interpolation of one axis, which becomes the features of a dense layer, by a matrix of these sizes.
+fn along(
+    step: &mut Step<'_>,
+    x: ValueId,
+    axis: usize,
+    sizes: [usize; 2],
+    matrix: &[f32],
+) -> Result<ValueId, Failure> {
+    let weight = super::constant::tensor(&sizes, matrix)?;
     let rank = step.graph.shape(x).rank();
     let mut order: Vec<usize> = (0..rank).collect();
     order.swap(axis, rank - 1);

@@ -1,11 +1,11 @@
 //! Other shapes and orders, values put together, padding.
 
-use super::super::{Call, OPTION, Outputs};
+use super::super::{Call, OPTION, Outputs, spatial};
 use super::arguments::{Arguments, Number};
 use super::arithmetic::{constant, is_batch};
 use super::{Function, function};
 use caribou_ir::op::{
-    Concat, Coordinates, Interpolation, Pad, PadMode, Reshape, Resize, ResizeTarget, Size, Tile, Transpose,
+    Concat, Coordinates, Pad, PadMode, Reshape, Resize, ResizeTarget, Size, Tile, Transpose,
 };
 use caribou_ir::{Finding, ValueId};
 
@@ -293,11 +293,9 @@ fn resize(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
         return Err(call.refuse(OPTION, "preserve_aspect_ratio and antialias are not supported"));
     }
     super::network::channels_last(call, arguments)?;
-    let interpolation = match arguments.text_or(call, "method", "bilinear")? {
-        "nearest" => Interpolation::Nearest,
-        "bilinear" => Interpolation::Linear,
-        other => return Err(call.refuse(OPTION, format!("method {other} is not supported"))),
-    };
+    let method = arguments.text_or(call, "method", "bilinear")?;
+    let interpolation = spatial::interpolation(method)
+        .ok_or_else(|| call.refuse(OPTION, format!("method {method} is not supported")))?;
     let sizes: Vec<usize> = arguments
         .integers(call, "size")?
         .into_iter()
