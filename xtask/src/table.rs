@@ -130,7 +130,10 @@ const KERAS: Families = &[
         ],
     ),
     ("noise", &["*Dropout*", "Gaussian*", "ActivityRegularization"]),
-    ("core", &["Dense", "Embedding", "Masking", "Lambda"]),
+    (
+        "core",
+        &["Dense", "EinsumDense", "Embedding", "Masking", "Lambda"],
+    ),
     ("operators and models", &["*"]),
 ];
 

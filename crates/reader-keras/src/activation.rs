@@ -74,6 +74,42 @@ const KERAS_3: &[(&str, Function)] = &[
     ("celu", Function::Pointwise(Activation::Celu { alpha: 1.0 })),
 ];
 
+/// A function that is put together from several operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Composed {
+    /// `ln(sigmoid(x)) = -softplus(-x)`.
+    LogSigmoid,
+    /// `x - tanh(x)`.
+    TanhShrink,
+    /// `x` moved towards zero by a half: `relu(x - 0.5) - relu(-x - 0.5)`.
+    SoftShrink,
+    /// `x`, and zero where it is no further than a half from it.
+    HardShrink,
+    /// `(x + sqrt(x^2 + 4)) / 2`.
+    SquarePlus,
+    /// Zero up to -1, `x` from 1 on, and `(x + 1)^2 / 4` between them.
+    SparsePlus,
+    /// The first half of the last axis times the sigmoid of the second.
+    Gated,
+}
+
+const COMPOSED: &[(&str, Composed)] = &[
+    ("log_sigmoid", Composed::LogSigmoid),
+    ("tanh_shrink", Composed::TanhShrink),
+    ("soft_shrink", Composed::SoftShrink),
+    ("hard_shrink", Composed::HardShrink),
+    ("squareplus", Composed::SquarePlus),
+    ("sparse_plus", Composed::SparsePlus),
+    ("glu", Composed::Gated),
+];
+
+/// The function `value` of Keras 3, where it is one that several operators are needed for.
+pub(crate) fn composed(value: Option<&Value>, generation: Generation) -> Option<Composed> {
+    let name = name(value?).filter(|_| matches!(generation, Generation::Three))?;
+    let found = COMPOSED.iter().find(|(known, _)| *known == name);
+    found.map(|&(_, function)| function)
+}
+
 /// The name of a function as a configuration gives it: a string, or a serialised object.
 fn name(value: &Value) -> Option<&str> {
     match value {

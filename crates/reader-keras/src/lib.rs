@@ -290,11 +290,9 @@ impl File<'_> {
             .training
             .and_then(|text| training::parse(&text, &graph, &mut findings));
         let known = training.is_some() || !built.training.is_empty();
-        let mut training = training.unwrap_or_default();
+        let (mut training, extra) = training.unwrap_or_default();
         training.layers = built.training;
-        if let WeightStore::ByName(root) = &store {
-            training::go_on(&mut training, root, &built.weights, &mut findings);
-        }
+        training::go_on(&mut training, &extra, &store, &built.weights, &mut findings);
         let training = known.then_some(training);
         Ok(Import {
             graph,

@@ -11,11 +11,20 @@ fn holds(archive: &std::path::Path, entry: &str) -> bool {
 
 #[test]
 fn the_state_of_the_optimizer_is_carried_over_when_asked_for() {
+    for model in [
+        case("training_adam").join("model.h5"),
+        case("../keras3/training_adam").join("model.h5"),
+        case("../keras3/training_rmsprop").join("model.keras"),
+    ] {
+        carried_over(&model);
+    }
+}
+
+fn carried_over(model: &std::path::Path) {
     let directory = tempfile::tempdir().unwrap();
-    let model = case("training_adam").join("model.h5");
     for (flags, expected) in [(&[][..], false), (&["--with-training-state"][..], true)] {
         let archive = directory.path().join("model.zip");
-        let mut arguments = vec!["convert", text(&model), "-o", text(&archive), "--force"];
+        let mut arguments = vec!["convert", text(model), "-o", text(&archive), "--force"];
         arguments.extend(flags);
         let done = caribou(&arguments);
         let messages = String::from_utf8_lossy(&done.stderr);

@@ -33,7 +33,7 @@ pub use embedding::Embedding;
 pub use interpolation::Kernel;
 pub use linear::{Dense, MatMul};
 pub use noise::{Noise, NoiseKind};
-pub use norm::{BatchNorm, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, NormEpsilon};
+pub use norm::{BatchNorm, Centring, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, NormEpsilon};
 pub use padding::Padding;
 pub use pool::{AverageDivisor, Pool, PoolKind, Rounding};
 pub use rearrange::{BatchToSpace, DepthToSpace, SpaceToBatch, SpaceToDepth};

@@ -66,12 +66,25 @@ pub enum NormEpsilon {
     OutsideRoot,
 }
 
+/// What the mean of a normalisation is taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Centring {
+    /// The values and so their squares: `(x - mean) / sqrt(variance + epsilon)`.
+    Values,
+    /// The squares only: `x / sqrt(variance + epsilon)` (Keras' `rms_scaling`).
+    Squares,
+    /// Nothing: `x / sqrt(mean of x^2 + epsilon)` (Zhang and Sennrich 2019).
+    Nothing,
+}
+
 /// `y = scale * (x - mean) / sqrt(variance + epsilon) + offset` with the mean and the (population) variance of the
 /// example itself over `axes` (Ba, Kiros and Hinton 2016).
 #[derive(Debug, Clone)]
 pub struct LayerNorm {
     /// The axes that are normalised together, ascending.
     pub axes: Vec<usize>,
+    /// What the mean is taken from.
+    pub centring: Centring,
     /// Of the shape of these axes; one where absent.
     pub scale: Option<Tensor>,
     /// Of the shape of these axes; zero where absent.

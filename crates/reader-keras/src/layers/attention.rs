@@ -10,15 +10,15 @@ use caribou_ir::{Finding, Tensor, TensorError, ValueId};
 use serde_json::Value;
 
 /// How an attention layer is called.
-struct Arguments {
-    query: ValueId,
-    value: ValueId,
-    key: ValueId,
-    causal: bool,
+pub(super) struct Arguments {
+    pub(super) query: ValueId,
+    pub(super) value: ValueId,
+    pub(super) key: ValueId,
+    pub(super) causal: bool,
 }
 
 /// Reads the call: queries, values and perhaps keys, in a list or one by one, and whether later steps are hidden.
-fn arguments(call: &Call<'_>) -> Result<Arguments, Box<Finding>> {
+pub(super) fn arguments(call: &Call<'_>) -> Result<Arguments, Box<Finding>> {
     let mut values: Vec<Option<ValueId>> = Vec::new();
     let input = |operand: &Operand| match operand {
         Operand::Input(i) => call.inputs.get(*i).copied(),
@@ -70,7 +70,7 @@ fn viewed(call: &Call<'_>, result: Result<Tensor, TensorError>) -> Result<Tensor
 }
 
 /// A dense layer inside of a multi-head attention, with `inner` axes in and `outer` axes out.
-fn projection(
+pub(super) fn projection(
     call: &Call<'_>,
     name: &str,
     inner: &[usize],
@@ -203,7 +203,7 @@ pub(super) fn additive(call: &mut Call<'_>) -> Outputs {
     additive_scores(call, &arguments, 1.0, weight)
 }
 
-fn dropout(call: &mut Call<'_>) -> Result<(), Box<Finding>> {
+pub(super) fn dropout(call: &mut Call<'_>) -> Result<(), Box<Finding>> {
     if config!(call, number_or("dropout", 0.0)) > 0.0 {
         call.lost_in_training("the dropout of its weights is not carried over");
     }

@@ -149,6 +149,9 @@ impl Call<'_> {
                 _ => Err(self.refuse(OPTION, "its activation gives several outputs")),
             };
         }
+        if let Some(function) = crate::activation::composed(self.config.get("activation"), self.generation) {
+            return super::composed::composed(self, function, value);
+        }
         let rank = self.rank(value);
         let op = crate::activation::operator(self.config.get("activation"), rank, self.generation)
             .map_err(|what| self.refuse(OPTION, format!("{what} is not supported")))?;

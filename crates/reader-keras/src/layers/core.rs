@@ -1,8 +1,12 @@
 //! Dense, Embedding, Masking.
 
-use super::{Call, MISFIT, OPTION, Outputs, config};
+use super::{Call, MISFIT, OPTION, Outputs, WEIGHT, config};
+use crate::config::Operand;
 use crate::mask::{Mask, Unmade};
-use caribou_ir::op::{Dense, Elementwise, ElementwiseKind, Embedding, Identity, Op, Reshape, Size};
+use caribou_ir::op::{
+    Activation, Dense, Elementwise, ElementwiseKind, Embedding, Identity, Op, Reshape, Size, Unary, UnaryKind,
+};
+use serde_json::Value;
 
 /// `activation(x W + b)` on the last axis.
 pub(super) fn dense(call: &mut Call<'_>) -> Outputs {
@@ -39,6 +43,66 @@ pub(super) fn embedding(call: &mut Call<'_>) -> Outputs {
         table: call.weight("embeddings", &shape)?,
     };
     Ok(vec![call.apply(op, &[x])?])
+}
+
+/// An embedding that is called a second time, with `reverse`, to score its rows: `x E^T`, or with a matrix of its own.
+pub(super) fn reversible_embedding(call: &mut Call<'_>) -> Outputs {
+    let mut reverse = false;
+    let named = call.operands.named.iter();
+    let positional = call
+        .operands
+        .positional
+        .iter()
+        .skip(1)
+        .map(|operand| ("reverse", operand));
+    for (name, operand) in named
+        .map(|(name, operand)| (name.as_str(), operand))
+        .chain(positional)
+    {
+        match (name, operand) {
+            ("reverse", Operand::Plain(Value::Bool(flag))) => reverse = *flag,
+            ("inputs", Operand::Input(_)) | ("training", _) | (_, Operand::Plain(Value::Null)) => {}
+            _ => {
+                return Err(call.refuse(
+                    OPTION,
+                    format!("it is called with {name}, which is not supported"),
+                ));
+            }
+        }
+    }
+    if config!(call, flag_or("mask_zero", false)) {
+        return Err(call.refuse(
+            OPTION,
+            "mask_zero of an embedding that can be reversed is not supported",
+        ));
+    }
+    if !reverse {
+        return embedding(call);
+    }
+    let (rows, features) = (
+        config!(call, size("input_dim")),
+        config!(call, size("output_dim")),
+    );
+    let tied = config!(call, flag_or("tie_weights", true));
+    let weight = match tied {
+        true => call
+            .weight("embeddings", &[rows, features])?
+            .permute(&[1, 0])
+            .map_err(|error| call.refuse(WEIGHT, error.to_string()))?,
+        false => call.weight("reverse_embeddings", &[features, rows])?,
+    };
+    let x = call.input()?;
+    let mut y = call.apply(Dense { weight, bias: None }, &[x])?;
+    let cap = config!(call, number_or("logit_soft_cap", 0.0));
+    if cap != 0.0 {
+        let scaled = |scale: f64| Unary {
+            kind: UnaryKind::Affine { scale, shift: 0.0 },
+        };
+        y = call.apply(scaled(1.0 / cap), &[y])?;
+        y = call.apply(Activation::Tanh, &[y])?;
+        y = call.apply(scaled(cap), &[y])?;
+    }
+    Ok(vec![y])
 }
 
 /// Zeroes the steps whose features all are the mask's value. Those of zeros are zero already; what else the mask

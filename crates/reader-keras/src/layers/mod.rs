@@ -4,13 +4,17 @@
 //! order of Keras. It adds operators to the graph and gives the layer's outputs, again in Keras' order.
 
 mod activation;
+mod adaptive;
 mod application;
 mod attention;
 mod bidirectional;
 mod call;
 mod cell;
+mod composed;
 mod conv;
 mod core;
+mod einsum;
+mod grouped_attention;
 mod local;
 mod merge;
 mod noise;
@@ -132,12 +136,26 @@ const fn refused(class: &'static str, why: &'static str) -> Row {
 const ENCODING: &str = "layers that encode text or categories have no counterpart in DL4J; encode the data before the \
                         network, and convert the part of the model behind this layer";
 
+/// Why layers that stretch the contrast of each image are refused.
+const CONTRAST: &str =
+    "the contrast of each image has no counterpart in DL4J; prepare the images before the network";
+
+/// Why spectrograms are refused.
+const SPECTRUM: &str = "DL4J has no Fourier transform; compute the spectrogram before the network, and convert the part \
+                        of the model behind this layer";
+
+/// Why modules of other frameworks are refused.
+const FOREIGN: &str = "it holds a module of another framework, whose code is not in the file and is never executed; \
+                       build the module of layers of Keras, and copy its weights into them";
+
 use MaskRule::{Passes, PassesInKeras3, Reads, Stops, Uses};
 
 /// All classes, by family.
 const TABLE: &[Row] = &[
     weighted("Dense", core::dense, Passes),
+    weighted("EinsumDense", einsum::einsum_dense, Reads),
     weighted("Embedding", core::embedding, Stops),
+    weighted("ReversibleEmbedding", core::reversible_embedding, Reads).with_arguments(),
     row("Masking", core::masking, Passes),
     row("Activation", activation::activation, Passes),
     row("Identity", core::identity, PassesInKeras3),
@@ -175,10 +193,17 @@ const TABLE: &[Row] = &[
     row("GlobalAveragePooling1D", pool::global_average_1d, Uses),
     row("GlobalAveragePooling2D", pool::global, Stops),
     row("GlobalAveragePooling3D", pool::global, Stops),
+    row("AdaptiveMaxPooling1D", adaptive::adaptive, Reads),
+    row("AdaptiveMaxPooling2D", adaptive::adaptive, Reads),
+    row("AdaptiveMaxPooling3D", adaptive::adaptive, Reads),
+    row("AdaptiveAveragePooling1D", adaptive::adaptive, Reads),
+    row("AdaptiveAveragePooling2D", adaptive::adaptive, Reads),
+    row("AdaptiveAveragePooling3D", adaptive::adaptive, Reads),
     weighted("BatchNormalization", norm::batch, Passes),
     weighted("LayerNormalization", norm::layer, Passes),
     weighted("GroupNormalization", norm::group, Passes),
     row("UnitNormalization", norm::unit, Passes),
+    weighted("RMSNormalization", norm::root_mean_square, Passes),
     weighted("SpectralNormalization", norm::spectral, Stops),
     row("Dropout", noise::dropout, Passes),
     row("SpatialDropout1D", noise::spatial_dropout, Passes),
@@ -210,6 +235,8 @@ const TABLE: &[Row] = &[
     row("Concatenate", merge::concatenate, Passes),
     row("Dot", attention::dot, Stops),
     weighted("MultiHeadAttention", attention::multi_head, Reads).with_arguments(),
+    weighted("GroupQueryAttention", grouped_attention::grouped, Reads).with_arguments(),
+    weighted("GroupedQueryAttention", grouped_attention::grouped, Reads).with_arguments(),
     weighted("Attention", attention::dot_product, Reads).with_arguments(),
     weighted("AdditiveAttention", attention::additive, Reads).with_arguments(),
     weighted("LSTM", recurrent::recurrent, Uses),
@@ -237,6 +264,31 @@ const TABLE: &[Row] = &[
     row("RandomBrightness", preprocessing::random, Stops),
     row("RandomHeight", preprocessing::random, Stops),
     row("RandomWidth", preprocessing::random, Stops),
+    row("AugMix", preprocessing::random, Stops),
+    row("CutMix", preprocessing::random, Stops),
+    row("Equalization", preprocessing::random, Stops),
+    row("MixUp", preprocessing::random, Stops),
+    row("RandAugment", preprocessing::random, Stops),
+    row("RandomColorDegeneration", preprocessing::random, Stops),
+    row("RandomColorJitter", preprocessing::random, Stops),
+    row("RandomElasticTransform", preprocessing::random, Stops),
+    row("RandomErasing", preprocessing::random, Stops),
+    row("RandomGaussianBlur", preprocessing::random, Stops),
+    row("RandomGrayscale", preprocessing::random, Stops),
+    row("RandomHue", preprocessing::random, Stops),
+    row("RandomInvert", preprocessing::random, Stops),
+    row("RandomPerspective", preprocessing::random, Stops),
+    row("RandomPosterization", preprocessing::random, Stops),
+    row("RandomSaturation", preprocessing::random, Stops),
+    row("RandomSharpness", preprocessing::random, Stops),
+    row("RandomShear", preprocessing::random, Stops),
+    row("Solarization", preprocessing::random, Stops),
+    row("Pipeline", wrapper::pipeline, Reads),
+    refused("AutoContrast", CONTRAST),
+    refused("ContrastLimitedAdaptiveHistogramEqualization", CONTRAST),
+    refused("MaxNumBoundingBoxes", "bounding boxes are no arrays of one size"),
+    refused("MelSpectrogram", SPECTRUM),
+    refused("STFTSpectrogram", SPECTRUM),
     refused("CategoryEncoding", ENCODING),
     refused("Discretization", ENCODING),
     refused("Hashing", ENCODING),
@@ -250,6 +302,10 @@ const TABLE: &[Row] = &[
         "TensorFlowOpLayer",
         "operators of TensorFlow that Keras 2.3 and 2.4 saved as nodes of its graph are not read; load the model in Keras 2.5 to 2.15, rebuild it and save it again",
     ),
+    refused("TorchModuleWrapper", FOREIGN),
+    refused("JaxLayer", FOREIGN),
+    refused("FlaxLayer", FOREIGN),
+    refused("TFSMLayer", FOREIGN),
     refused("Lambda", "a Lambda holds Python code, which is never executed"),
     refused("ConvLSTM1D", "convolutional recurrent layers have no counterpart"),
     refused("ConvLSTM2D", "convolutional recurrent layers have no counterpart"),
@@ -279,6 +335,7 @@ pub(crate) fn is_called_as_in_training(layer: &Layer) -> bool {
         "CutMix",
         "Equalization",
         "MixUp",
+        "Pipeline",
         "RandAugment",
         "Resizing",
         "Solarization",
@@ -288,7 +345,6 @@ pub(crate) fn is_called_as_in_training(layer: &Layer) -> bool {
 
 /// Options that came with Keras 3 and change what a layer computes. None of them is read.
 const UNREAD: &[&str] = &[
-    "rms_scaling",
     "use_gate",
     "sliding_window",
     "quantization_config",

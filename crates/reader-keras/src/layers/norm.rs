@@ -3,7 +3,7 @@
 use super::operator::{Number, elementwise};
 use super::{CONFIG, Call, OPTION, Outputs, WEIGHT, config};
 use crate::version::Generation;
-use caribou_ir::op::{BatchNorm, ElementwiseKind, GroupNorm, L2Normalize, LayerNorm, NormEpsilon};
+use caribou_ir::op::{BatchNorm, Centring, ElementwiseKind, GroupNorm, L2Normalize, LayerNorm, NormEpsilon};
 use caribou_ir::{Finding, Tensor, ValueId};
 
 /// Batch normalisation with its moving statistics.
@@ -132,14 +132,48 @@ fn ascending(
 pub(super) fn layer(call: &mut Call<'_>) -> Outputs {
     let x = call.input()?;
     let (axes, sizes) = axes(call, x)?;
-    let root_mean_square = config!(call, flag_or("rms_scaling", false));
-    if root_mean_square {
-        return Err(call.refuse(OPTION, "rms_scaling is not supported"));
+    // With rms_scaling there is a gamma, whatever `scale` says, and no beta.
+    let (scale, offset, centring) = match config!(call, flag_or("rms_scaling", false)) {
+        true => (Some(call.weight("gamma", &sizes)?), None, Centring::Squares),
+        false => (
+            learned(call, "scale", "gamma", &sizes)?,
+            learned(call, "center", "beta", &sizes)?,
+            Centring::Values,
+        ),
+    };
+    let epsilon = config!(call, number_or("epsilon", 1e-3));
+    normalised(call, x, axes, centring, epsilon, [scale, offset])
+}
+
+/// Normalisation by the root of the mean square; Keras 3 has no offset for it.
+pub(super) fn root_mean_square(call: &mut Call<'_>) -> Outputs {
+    let x = call.input()?;
+    let (mut axes, _) = axes(call, x)?;
+    axes.sort_unstable();
+    let rank = call.rank(x);
+    if !axes.iter().copied().eq(rank - axes.len()..rank) {
+        return Err(call.refuse(
+            OPTION,
+            "axis: Keras multiplies its scale with the last axes, whatever axes are normalised; only those are supported",
+        ));
     }
-    let (scale, offset) = (
-        learned(call, "scale", "gamma", &sizes)?,
-        learned(call, "center", "beta", &sizes)?,
-    );
+    let sizes: Vec<usize> = axes
+        .iter()
+        .map(|&axis| call.size(x, axis))
+        .collect::<Result<_, _>>()?;
+    let scale = call.weight("scale", &sizes)?;
+    let epsilon = config!(call, number_or("epsilon", 1e-6));
+    normalised(call, x, axes, Centring::Nothing, epsilon, [Some(scale), None])
+}
+
+fn normalised(
+    call: &mut Call<'_>,
+    x: ValueId,
+    axes: Vec<usize>,
+    centring: Centring,
+    epsilon: f64,
+    [scale, offset]: [Option<Tensor>; 2],
+) -> Outputs {
     let mut sorted = axes;
     sorted.sort_unstable();
     let sizes: Vec<usize> = sorted
@@ -151,7 +185,8 @@ pub(super) fn layer(call: &mut Call<'_>) -> Outputs {
         scale,
         offset,
         axes: sorted,
-        epsilon: config!(call, number_or("epsilon", 1e-3)),
+        centring,
+        epsilon,
         placement: NormEpsilon::InsideRoot,
         divide: true,
     };

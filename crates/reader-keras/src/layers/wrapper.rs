@@ -41,6 +41,15 @@ type Read = fn(&mut Call<'_>) -> Outputs;
 /// The layer inside, and the function that reads it.
 fn readable(call: &Call<'_>) -> Result<(Layer, Read), Box<Finding>> {
     let layer = inner(call, call.config, "layer")?.ok_or_else(|| call.refuse(CONFIG, "layer is missing"))?;
+    let read = read(call, &layer)?;
+    Ok((layer, read))
+}
+
+/// The function that reads a layer within another.
+fn read(call: &Call<'_>, layer: &Layer) -> Result<Read, Box<Finding>> {
+    if let Some(message) = super::unread(layer) {
+        return Err(call.refuse(OPTION, format!("{} inside of it: {message}", layer.class)));
+    }
     let read = match super::find(&layer.class).map(|row| row.support) {
         Some(Support::Read(read)) => read,
         Some(Support::Refused(why)) => {
@@ -53,7 +62,33 @@ fn readable(call: &Call<'_>) -> Result<(Layer, Read), Box<Finding>> {
             ));
         }
     };
-    Ok((layer, read))
+    Ok(read)
+}
+
+/// Layers without weights, one after the other.
+pub(super) fn pipeline(call: &mut Call<'_>) -> Outputs {
+    let mut value = call.input()?;
+    let layers = call.config.get("layers").and_then(Value::as_array);
+    let layers = layers.ok_or_else(|| call.refuse(CONFIG, "layers is missing"))?;
+    for entry in layers {
+        let layer = layer(call, "layers", entry)?;
+        let read = read(call, &layer)?;
+        if super::has_weights(&layer.class) {
+            let message = format!("{} inside of it has weights, which is not supported", layer.class);
+            return Err(call.refuse(OPTION, message));
+        }
+        let outputs = inside(call, &layer, read, value)?;
+        value = match outputs[..] {
+            [value] => value,
+            _ => {
+                return Err(call.refuse(
+                    OPTION,
+                    format!("{} inside of it has several outputs", layer.class),
+                ));
+            }
+        };
+    }
+    Ok(vec![value])
 }
 
 /// A layer applied to every step: directly where it treats all steps alike, else with time folded into the batch.

@@ -44,6 +44,22 @@ struct Read {
 /// `lost`.
 pub(super) fn read(value: &Value, graph: &Graph, lost: &mut impl FnMut(String)) -> Vec<Loss> {
     let mut losses = Vec::new();
+    for key in ["loss", "loss_weights"] {
+        // The keys are those of the outputs; one that is none of them is the key of a structure that is not known here.
+        let map = value.get(key).and_then(Value::as_object);
+        let entries = map
+            .filter(|map| !map.contains_key("class_name"))
+            .into_iter()
+            .flatten();
+        for (name, _) in entries.filter(|(_, spec)| !spec.is_null()) {
+            let known = |port: &caribou_ir::Port| port.source_name == *name || port.name == *name;
+            if !graph.outputs().iter().any(known) {
+                lost(format!(
+                    "{key}: no output is called {name}, whose entry has no effect"
+                ));
+            }
+        }
+    }
     for (output, port) in graph.outputs().iter().enumerate() {
         // A list has one entry an output, an object one entry a name, and anything else is for all.
         let of_output = |value: Option<&Value>| match value {
@@ -110,6 +126,12 @@ fn one(spec: &Value) -> Result<Read, String> {
     if option("label_smoothing").and_then(Value::as_f64).unwrap_or(0.0) != 0.0 {
         differences.push("label_smoothing is for whoever makes the labels: DL4J has none");
     }
+    if option("axis").and_then(Value::as_i64).unwrap_or(-1) != -1 {
+        differences.push("axis: DL4J's loss is taken over the last axis of the source");
+    }
+    if option("ignore_class").is_some_and(|class| !class.is_null()) {
+        differences.push("ignore_class: DL4J's loss counts all classes");
+    }
     match option("reduction").and_then(Value::as_str) {
         Some("sum") => differences.push("reduction sum: DL4J takes the mean over the batch"),
         Some("none") => differences.push("reduction none: DL4J takes the mean over the batch"),
@@ -151,9 +173,30 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_for_no_output_is_told() {
+        let value = serde_json::json!({"loss": {"elsewhere": "mse", "nowhere": null}, "loss_weights": {"elsewhere": 2.0}});
+        let mut told = Vec::new();
+        read(&value, &Graph::new(), &mut |message| told.push(message));
+        assert_eq!(told.len(), 2);
+        assert!(
+            told.iter().all(|message| message.contains("elsewhere")),
+            "{told:?}"
+        );
+    }
+
+    #[test]
     fn options_that_change_the_loss_are_told() {
         let spec = serde_json::json!({"class_name": "CategoricalCrossentropy",
-            "config": {"from_logits": true, "label_smoothing": 0.1, "reduction": "sum"}});
-        assert_eq!(one(&spec).map(|read| read.differences.len()), Ok(3));
+            "config": {"from_logits": true, "label_smoothing": 0.1, "reduction": "sum", "axis": 1}});
+        assert_eq!(one(&spec).map(|read| read.differences.len()), Ok(4));
+        let spec = serde_json::json!({"module": "keras.losses", "class_name": "SparseCategoricalCrossentropy",
+            "config": {"name": "loss", "reduction": "sum_over_batch_size", "from_logits": false, "ignore_class": 0,
+                       "axis": -1, "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}}}});
+        let read = one(&spec);
+        assert_eq!(
+            read.as_ref().map(|read| read.kind),
+            Ok(LossKind::SparseCategoricalCrossEntropy)
+        );
+        assert_eq!(read.map(|read| read.differences.len()), Ok(1));
     }
 }

@@ -6,8 +6,9 @@ mod optimizer;
 mod schedule;
 mod state;
 
-use crate::hdf5::Group;
-use crate::weights::Weights;
+pub(crate) use optimizer::Extra;
+
+use crate::weights::{WeightStore, Weights};
 use caribou_ir::{Code, Finding, Findings, Graph, Severity, Training};
 use serde_json::Value;
 
@@ -27,35 +28,45 @@ pub(crate) fn of_archive(config: &str) -> Option<String> {
 
 /// Parses the text of `training_config` or `compile_config`. What is not known becomes a warning, never an error: the
 /// outputs of the model do not depend on it.
-pub(crate) fn parse(text: &str, graph: &Graph, findings: &mut Findings) -> Option<Training> {
+pub(crate) fn parse(text: &str, graph: &Graph, findings: &mut Findings) -> Option<(Training, Extra)> {
     let value: Value = serde_json::from_str(text).ok()?;
     let mut lost = |message: String| findings.push(Finding::new(Severity::Warning, LOST, None, message));
-    let mut training = Training::default();
+    let (mut training, mut extra) = (Training::default(), Extra::default());
     let optimizer = ["optimizer_config", "optimizer"]
         .iter()
         .find_map(|key| value.get(key).filter(|value| !value.is_null()));
     match optimizer.map(optimizer::read) {
         Some(Ok(read)) => {
             training.updater = Some(read.updater);
+            extra = read.extra;
             read.differences.into_iter().for_each(&mut lost);
         }
         Some(Err(message)) => lost(format!("{message}; plain gradient descent takes its place")),
         None => {}
     }
     training.losses = loss::read(&value, graph, &mut lost);
-    Some(training)
+    Some((training, extra))
 }
 
-/// Adds what the optimizer remembers, when the file under `root` holds it, to `training`.
-pub(crate) fn go_on(training: &mut Training, root: &Group<'_>, weights: &[Weights], findings: &mut Findings) {
+/// Adds what the optimizer remembers, when the file of `store` holds it, to `training`.
+pub(crate) fn go_on(
+    training: &mut Training,
+    extra: &Extra,
+    store: &WeightStore<'_>,
+    weights: &[Weights],
+    findings: &mut Findings,
+) {
     let Some(updater) = &training.updater else { return };
-    match state::read(root, weights, &updater.kind) {
-        Ok(state) => training.state = state,
-        Err(error) => findings.push(Finding::new(
-            Severity::Warning,
-            STATE,
-            None,
-            format!("the state of the optimizer was not carried over: {error}"),
+    let mut lost = |message: String| findings.push(Finding::new(Severity::Warning, STATE, None, message));
+    match state::read(store, weights, &updater.kind, extra) {
+        Ok(read) => {
+            training.state = read.map(|read| {
+                read.lost.into_iter().for_each(lost);
+                read.state
+            });
+        }
+        Err(error) => lost(format!(
+            "the state of the optimizer was not carried over: {error}"
         )),
     }
 }

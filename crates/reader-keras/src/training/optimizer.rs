@@ -8,7 +8,24 @@ use serde_json::{Map, Value};
 #[derive(Debug, PartialEq)]
 pub(super) struct Read {
     pub(super) updater: Updater,
+    pub(super) extra: Extra,
     pub(super) differences: Vec<String>,
+}
+
+/// What an optimizer remembers besides the vectors of its rule.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Extra {
+    /// A moving average of each parameter.
+    pub(crate) average: bool,
+    /// How many gradients are accumulated for one step, if that is more than one.
+    pub(crate) accumulation_steps: u64,
+}
+
+impl Extra {
+    /// How many vectors of each parameter.
+    pub(super) fn vectors(&self) -> usize {
+        usize::from(self.average) + usize::from(self.accumulation_steps > 1)
+    }
 }
 
 /// The configuration of an optimizer.
@@ -252,6 +269,13 @@ pub(super) fn read(spec: &Value) -> Result<Read, String> {
             learning_rate,
             weight_decay,
             clipping,
+        },
+        extra: Extra {
+            average: config.flag("use_ema"),
+            accumulation_steps: config
+                .get("gradient_accumulation_steps")
+                .and_then(Value::as_u64)
+                .unwrap_or_default(),
         },
         differences,
     })

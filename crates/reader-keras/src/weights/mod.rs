@@ -53,8 +53,8 @@ pub(crate) enum WeightStore<'f> {
     Keras1(Group<'f>),
     /// Numbered objects under this group, which [`WeightStore::placed`] is still to find.
     Numbered(Group<'f>),
-    /// All of them, found by their places.
-    ByPosition(Positioned),
+    /// The same, with the objects of the layers found by their places.
+    ByPosition(Group<'f>, Positioned),
     /// Nowhere: they are what they would be before the first step of training, and zero where that is random.
     Untrained,
 }
@@ -63,7 +63,10 @@ impl WeightStore<'_> {
     /// The store with the numbered objects looked up, which have the order of the layers of `model`.
     pub(crate) fn placed(self, model: &Model, generation: Generation) -> Result<Self, Hdf5Error> {
         Ok(match self {
-            Self::Numbered(root) => Self::ByPosition(Positioned::of_model(&root, model, generation)?),
+            Self::Numbered(root) => {
+                let layers = Positioned::of_model(&root, model, generation)?;
+                Self::ByPosition(root, layers)
+            }
             other => other,
         })
     }
@@ -74,7 +77,7 @@ impl WeightStore<'_> {
             Self::ByName(root) => Weights::Named(Named::of_layer(root, &layer.name)?),
             Self::Keras1(root) => Weights::Named(Named::of_layer(root, &layer.name)?.upgraded(layer)?),
             Self::Numbered(_) => Weights::default(),
-            Self::ByPosition(all) => Weights::Positioned(all.clone()),
+            Self::ByPosition(_, all) => Weights::Positioned(all.clone()),
             Self::Untrained => Weights::Untrained,
         })
     }

@@ -3,7 +3,7 @@
 //! The places are those of `_save_state` and `_save_container_state` in keras/src/saving/saving_lib.py. They are walked
 //! once, beside the architecture, and every variable is filed under the names of the layers around it.
 
-use super::variables::{self, of_class};
+use super::variables::{self, is_statistic, of_class};
 use super::{WeightError, listed};
 use crate::config::{Layer, Model, parse_layer, parse_nested};
 use crate::hdf5::{Group, Hdf5Error};
@@ -17,6 +17,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Positioned {
     layers: Arc<HashMap<Vec<String>, Object>>,
+    trained: Arc<[(String, Tensor)]>,
 }
 
 /// What was found at the place of a layer.
@@ -41,11 +42,19 @@ impl Positioned {
         let mut walk = Walk {
             generation,
             layers: HashMap::new(),
+            frozen: false,
+            trained: Vec::new(),
         };
         walk.model(root, "", model, &mut Vec::new())?;
         Ok(Self {
             layers: Arc::new(walk.layers),
+            trained: walk.trained.into(),
         })
+    }
+
+    /// The variables that training changes, each with its place, in the order of Keras' `trainable_variables`.
+    pub(crate) fn trained(&self) -> &[(String, Tensor)] {
+        &self.trained
     }
 
     pub(super) fn find(&self, scopes: &[&str], variable: &str) -> Result<&Tensor, WeightError> {
@@ -87,6 +96,9 @@ impl Positioned {
 struct Walk {
     generation: Generation,
     layers: HashMap<Vec<String>, Object>,
+    /// Whether the layer that is walked, or one around it, is not trained.
+    frozen: bool,
+    trained: Vec<(String, Tensor)>,
 }
 
 impl Walk {
@@ -154,6 +166,20 @@ impl Walk {
 
     /// A layer whose object is at `place`, and all that is within it.
     fn layer(
+        &mut self,
+        root: &Group<'_>,
+        place: &str,
+        layer: &Layer,
+        scopes: &mut Vec<String>,
+    ) -> Result<(), Hdf5Error> {
+        let around = self.frozen;
+        self.frozen = around || layer.config.flag_or("trainable", true) == Ok(false);
+        let walked = self.within(root, place, layer, scopes);
+        self.frozen = around;
+        walked
+    }
+
+    fn within(
         &mut self,
         root: &Group<'_>,
         place: &str,
@@ -243,6 +269,15 @@ impl Walk {
         } else {
             None
         };
+        if !self.frozen && problem.is_none() {
+            let variables = expected
+                .iter()
+                .zip(&tensors)
+                .filter(|(name, _)| !is_statistic(name));
+            self.trained.extend(
+                variables.map(|(name, tensor)| (format!("{} {name}", scopes.join("/")), tensor.clone())),
+            );
+        }
         self.layers.insert(
             scopes.to_vec(),
             Object {
@@ -271,7 +306,11 @@ fn join(path: &str, part: &str) -> String {
 /// The name of the group of a class, as `to_snake_case` of keras/src/utils/naming.py makes it: `Conv2DTranspose` becomes
 /// `conv2d_transpose`, `PReLU` becomes `p_re_lu`.
 fn snake_case(class: &str) -> String {
-    let class = class.rsplit('>').next().unwrap_or(class);
+    let class = match class.rsplit('>').next().unwrap_or(class) {
+        // The only class that is not called what it is exported as.
+        "GroupQueryAttention" => "GroupedQueryAttention",
+        class => class,
+    };
     let letters: Vec<char> = class
         .chars()
         .filter(|letter| letter.is_alphanumeric() || *letter == '_')

@@ -15,6 +15,8 @@ enum Needed {
     Nothing,
     /// This flag, which has this default.
     Flag(&'static str, bool),
+    /// This flag, which is on by default, off.
+    FlagOff(&'static str),
     /// This word under this key.
     Word(&'static str, &'static str),
 }
@@ -22,9 +24,18 @@ enum Needed {
 impl Variable {
     /// Whether a layer of this configuration has it.
     pub(super) fn exists(&self, config: &Attributes) -> bool {
+        // A layer normalisation of Keras 3 with this option has a gamma whatever else it says, and no beta.
+        if config.flag_or("rms_scaling", false) == Ok(true) {
+            return self.name == "gamma";
+        }
+        // EinsumDense says which axes its bias has, and has none without.
+        if self.name == "bias" && config.get("equation").is_some() {
+            return config.get("bias_axes").is_some();
+        }
         match self.option {
             Needed::Nothing => true,
             Needed::Flag(key, default) => config.flag_or(key, default).unwrap_or(default),
+            Needed::FlagOff(key) => config.flag_or(key, true) == Ok(false),
             Needed::Word(key, word) => config.text_or(key, "") == Ok(word),
         }
     }
@@ -85,6 +96,16 @@ const VARIABLES: &[(&str, &[Variable])] = &[
     ("SeparableConv1D", SEPARABLE),
     ("SeparableConv2D", SEPARABLE),
     ("Embedding", &[always("embeddings")]),
+    (
+        "ReversibleEmbedding",
+        &[
+            always("embeddings"),
+            Variable {
+                name: "reverse_embeddings",
+                option: Needed::FlagOff("tie_weights"),
+            },
+        ],
+    ),
     ("PReLU", &[always("alpha")]),
     (
         "BatchNormalization",
@@ -118,6 +139,14 @@ pub(super) fn of_class(class: &str) -> &'static [Variable] {
         .map_or(&[], |&(_, variables)| variables)
 }
 
+/// Whether the variable is gathered from the data, and not learned.
+pub(super) fn is_statistic(variable: &str) -> bool {
+    matches!(
+        variable,
+        "moving_mean" | "moving_variance" | "mean" | "variance" | "count"
+    )
+}
+
 /// An object within a layer, made by the layer itself: the attribute that holds it, the name it is known by, and
 /// its class.
 pub(super) struct Part {
@@ -147,7 +176,7 @@ const LSTM: &[Part] = &[cell("LSTMCell")];
 const GRU: &[Part] = &[cell("GRUCell")];
 const SIMPLE_RNN: &[Part] = &[cell("SimpleRNNCell")];
 
-/// The projections of multi-head attention; in Keras 2 their attributes are private.
+/// The projections of multi-head attention; in Keras 2, and in grouped attention, their attributes are private.
 const ATTENTION: &[Part] = &[
     dense("query_dense", "query"),
     dense("key_dense", "key"),
@@ -169,6 +198,7 @@ pub(super) fn parts(class: &str, generation: Generation) -> &'static [Part] {
         ("SimpleRNN", _) => SIMPLE_RNN,
         ("MultiHeadAttention", Generation::Two) => ATTENTION_KERAS_2,
         ("MultiHeadAttention", Generation::Three) => ATTENTION,
+        ("GroupedQueryAttention" | "GroupQueryAttention", _) => ATTENTION_KERAS_2,
         _ => &[],
     }
 }

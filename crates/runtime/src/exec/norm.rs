@@ -2,7 +2,9 @@
 
 use super::{Array, Result};
 use caribou_ir::Tensor;
-use caribou_ir::op::{BatchNorm, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, NormEpsilon};
+use caribou_ir::op::{
+    BatchNorm, Centring, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, NormEpsilon,
+};
 use ndarray::{Axis, IxDyn};
 
 fn vector(tensor: &Option<Tensor>, n: usize, default: f32) -> Result<Vec<f32>> {
@@ -43,7 +45,13 @@ pub(super) fn layer_norm(op: &LayerNorm, x: &Array) -> Result<Array> {
     let (scale, offset) = (vector(&op.scale, inner, 1.0)?, vector(&op.offset, inner, 0.0)?);
     let mut values: Vec<f32> = moved.iter().copied().collect();
     for row in values.chunks_mut(inner.max(1)) {
-        let (mean, variance) = statistics(row.iter());
+        let (mut mean, mut variance) = statistics(row.iter());
+        if op.centring == Centring::Nothing {
+            variance += mean * mean;
+        }
+        if op.centring != Centring::Values {
+            mean = 0.0;
+        }
         let divisor = match (op.divide, op.placement) {
             (false, _) => 1.0,
             (true, NormEpsilon::InsideRoot) => (variance + op.epsilon).sqrt(),

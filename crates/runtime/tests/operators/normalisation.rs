@@ -1,6 +1,7 @@
 use crate::{Array, by_place, close, places, random, run, tensor};
 use caribou_ir::op::{
-    BatchNorm, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, LogSoftmax, NormEpsilon, Softmax,
+    BatchNorm, Centring, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, LogSoftmax, NormEpsilon,
+    Softmax,
 };
 use proptest::prelude::*;
 
@@ -48,12 +49,18 @@ proptest! {
     fn layer_normalisation(
         axes in prop::sample::subsequence(vec![1usize, 2, 3], 1..=3), affine in any::<bool>(), outside in any::<bool>(),
         divide in any::<bool>(), seed in any::<u64>(),
+        centring in prop::sample::select(vec![Centring::Values, Centring::Squares, Centring::Nothing]),
     ) {
         let x = random(&SHAPE, seed);
         let own: Vec<usize> = axes.iter().map(|&axis| SHAPE[axis]).collect();
         let (scale, offset) = (random(&own, seed ^ 1), random(&own, seed ^ 2));
         let expected = by_place(&SHAPE, |p| {
             let (mean, variance) = statistics(&x, |q| (0..4).all(|axis| axes.contains(&axis) || p[axis] == q[axis]));
+            let (mean, variance) = match centring {
+                Centring::Values => (mean, variance),
+                Centring::Squares => (0.0, variance),
+                Centring::Nothing => (0.0, variance + mean * mean),
+            };
             let divisor = match (divide, outside) {
                 (false, _) => 1.0,
                 (true, false) => (variance + 1e-2).sqrt(),
@@ -65,6 +72,7 @@ proptest! {
         });
         let op = LayerNorm {
             axes: axes.clone(),
+            centring,
             scale: affine.then(|| tensor(&scale)),
             offset: affine.then(|| tensor(&offset)),
             epsilon: 1e-2,

@@ -7,7 +7,7 @@
 
 use super::{Composed, Failure, Step};
 use caribou_ir::op::{
-    Activation, Conv, Dense, ElementwiseKind, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm,
+    Activation, Centring, Conv, Dense, ElementwiseKind, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm,
     NormEpsilon, Padding, Reduce, ReduceKind, Reshape, Transpose,
 };
 use caribou_ir::{Tensor, TensorError, ValueId};
@@ -232,15 +232,16 @@ pub(super) fn scaled(
     Ok(y)
 }
 
-/// What the values of `axes` are multiplied by.
+/// `x` divided by the root of the mean of the squares of `of`, over `axes`.
 fn divided(
     step: &mut Step<'_>,
     x: ValueId,
+    of: ValueId,
     axes: &[usize],
     epsilon: f64,
     placement: NormEpsilon,
 ) -> Result<ValueId, Failure> {
-    let squares = square(step, x)?;
+    let squares = square(step, of)?;
     let factor = match placement {
         NormEpsilon::InsideRoot => {
             let variance = weighted_sum(step, squares, axes, true, epsilon)?;
@@ -263,10 +264,19 @@ pub(super) fn layer(step: &mut Step<'_>, op: &LayerNorm, inputs: &[ValueId]) -> 
         "DL4J has no layer normalisation: it is put together from means, products and a reciprocal root, exactly",
     );
     let at = moved(step, x, &op.axes)?;
-    let mean = weighted_sum(step, at.value, &at.axes, true, 0.0)?;
-    let mut y = step.elementwise(ElementwiseKind::Subtract, &[at.value, mean])?;
+    let centred = match op.centring {
+        Centring::Nothing => at.value,
+        Centring::Values | Centring::Squares => {
+            let mean = weighted_sum(step, at.value, &at.axes, true, 0.0)?;
+            step.elementwise(ElementwiseKind::Subtract, &[at.value, mean])?
+        }
+    };
+    let mut y = match op.centring {
+        Centring::Values => centred,
+        Centring::Squares | Centring::Nothing => at.value,
+    };
     if op.divide {
-        y = divided(step, y, &at.axes, op.epsilon, op.placement)?;
+        y = divided(step, y, centred, &at.axes, op.epsilon, op.placement)?;
     }
     let (scale, offset) = (op.scale.as_ref(), op.offset.as_ref());
     if let [axis] = at.axes[..] {

@@ -40,7 +40,8 @@ impl Lowering<'_> {
             );
         }
         let known = self.training.and_then(|training| training.state.as_ref());
-        let state = known.map(|known| training::state(&vertices, &self.optimiser, known));
+        let findings = &mut self.findings;
+        let state = known.map(|known| training::state(&vertices, &self.optimiser, known, findings));
         let state = state.transpose().map_err(|error| {
             let message = format!("the state of the optimiser does not fit the parameters: {error}");
             Findings::from(Finding::new(Severity::Error, PARAMETER, None, message))

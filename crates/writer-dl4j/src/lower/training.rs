@@ -10,11 +10,15 @@ use caribou_ir::{
     Code, Finding, Findings, LearningRate, Severity, Tensor, TensorError, Training, TrainingState,
     UpdaterKind,
 };
+use std::collections::BTreeSet;
 
 /// The rule will be another one than in the source.
 const OTHER_RULE: Code = Code("D0111");
 /// The rule is the same under another name.
 const RENAMED: Code = Code("D0112");
+
+/// What the optimiser remembers of a parameter is not known.
+const NO_STATE: Code = Code("D0125");
 
 /// The learning rate where the source names no optimiser that is known: plain gradient descent.
 const DEFAULT: f64 = 1e-3;
@@ -130,8 +134,10 @@ pub(super) fn state(
     vertices: &[Placed],
     optimiser: &Optimiser,
     source: &TrainingState,
+    findings: &mut Findings,
 ) -> Result<State, TensorError> {
     let mut vectors = Vec::new();
+    let mut unknown: BTreeSet<String> = BTreeSet::new();
     let mut block: Vec<(&str, &Tensor)> = Vec::new();
     let mut end_block = |block: &mut Vec<(&str, &Tensor)>| {
         for slot in 0..optimiser.vectors() {
@@ -142,7 +148,10 @@ pub(super) fn state(
                     .find(|known| known.parameter.shares_storage(parameter));
                 let tensor = match known.and_then(|known| known.slots.get(slot)) {
                     Some(vector) => parameter.same_view_of(vector)?,
-                    None => Tensor::filled(&parameter.shape(), 0.0),
+                    None => {
+                        unknown.insert((*layer).to_owned());
+                        Tensor::filled(&parameter.shape(), 0.0)
+                    }
                 };
                 vectors.push(Vector {
                     layer: (*layer).to_owned(),
@@ -168,6 +177,13 @@ pub(super) fn state(
         }
     }
     end_block(&mut block)?;
+    if !unknown.is_empty() {
+        let message = format!(
+            "what the optimiser remembers of parameters of {} is not in the source, and starts at zero",
+            Vec::from_iter(unknown).join(", ")
+        );
+        findings.push(Finding::new(Severity::Warning, NO_STATE, None, message));
+    }
     Ok(State {
         iterations: source.iterations.max(optimiser.least_iterations),
         vectors,
