@@ -17,6 +17,7 @@ pub(super) fn mean_variance(call: &mut Call<'_>) -> Tops {
         return Err(call.refuse(MISFIT, format!("expected [N, C, H, W], found {}", call.shape(x))));
     }
     let op = LayerNorm {
+        centring: caribou_ir::op::Centring::Values,
         axes: (first..rank).collect(),
         scale: None,
         offset: None,
