@@ -166,8 +166,8 @@ pub(crate) fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
     let class = object
         .get("class_name")
         .and_then(Value::as_str)
-        .ok_or_else(|| missing("class_name"))?
-        .to_owned();
+        .ok_or_else(|| missing("class_name"))?;
+    let class = foreign(object, class).unwrap_or_else(|| class.to_owned());
     let config = object.get("config").ok_or_else(|| missing("config"))?;
     // A nested Sequential of the old form has a list for its configuration.
     let config = match config {
@@ -193,6 +193,25 @@ pub(crate) fn parse_layer(value: &Value) -> Result<Layer, ConfigError> {
         config: Attributes(config),
         calls,
         recorded: Recorded::of(object),
+    })
+}
+
+/// Packages whose classes are Keras' own.
+const KERAS: [&str; 3] = ["keras", "tf_keras", "tensorflow"];
+
+/// The full name of a class that is none of Keras'. An archive gives it the bare `class_name`, which may be that of a layer of
+/// Keras, and says only beside it, by `module` and `registered_name`, whose it is.
+fn foreign(layer: &Map<String, Value>, class: &str) -> Option<String> {
+    let text = |key| layer.get(key).and_then(Value::as_str);
+    let registered = text("registered_name")?;
+    let package = text("module").map(|module| module.split('.').next().unwrap_or_default());
+    if package.is_some_and(|package| KERAS.contains(&package)) {
+        return None;
+    }
+    Some(if registered.contains('>') {
+        registered.to_owned()
+    } else {
+        format!("Custom>{class}")
     })
 }
 

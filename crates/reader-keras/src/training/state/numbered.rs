@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn firsts(state: &TrainingState) -> Vec<Vec<f32>> {
-        let first = |tensor: &Tensor| tensor.to_vec().unwrap()[0] as f32;
+        let first = |tensor: &Tensor| tensor.to_vec().unwrap()[0];
         let slots = |parameter: &caribou_ir::ParameterState| parameter.slots.iter().map(first).collect();
         state.parameters.iter().map(slots).collect()
     }
