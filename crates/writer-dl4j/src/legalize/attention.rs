@@ -1,9 +1,11 @@
-//! Attention by DL4J's vertex for it, without projections and with one head: `softmax(q k^T / sqrt(size)) v`, rows the
-//! features of `[N, F, T]`. The projections are dense layers, with their biases; heads are folded into the batch.
+//! Attention, `softmax(scale q k^T) v`, by products of matrices, which train rightly. DL4J's own vertex for it, whose gradient is
+//! wrong, takes over where the number of steps is unknown or the products are too many: without projections and with one
+//! head, rows the features of `[N, F, T]`. The projections are dense layers, with their biases; heads are folded into the batch.
 
 use super::{Composed, Failure, Step};
 use caribou_ir::op::{
-    Attention, Concat, Conv, Dense, Padding, Projection, Reshape, Size, Slice, SliceAxis, Transpose,
+    Attention, Concat, Conv, Dense, MatMul, Padding, Projection, Reshape, Size, Slice, SliceAxis, Softmax,
+    Transpose,
 };
 use caribou_ir::{Tensor, TensorError, ValueId};
 
@@ -12,6 +14,9 @@ const HIDDEN: f32 = -1e9;
 
 /// Steps of a causal attention: its mask takes as many parameters as the square.
 const CAUSAL_STEPS: usize = 1024;
+
+/// The number of products of one example above which the vertex attends, which forms none of them one by one.
+const PRODUCTS: usize = 1 << 23;
 
 const SWAP: [usize; 3] = [0, 2, 1];
 
@@ -33,26 +38,43 @@ pub(super) fn attention(step: &mut Step<'_>, op: &Attention, inputs: &[ValueId])
     let [query, key, value] = *inputs else {
         return Ok(None);
     };
-    if is_vertex(op, step.graph.shape(query).size(2)) {
+    let small = {
+        // Of the projected values: their features are the columns of the projections.
+        let columns = |projection: &Option<Projection>, x| match projection {
+            Some(projection) => projection.weight.shape().get(1).copied(),
+            None => step.graph.shape(x).size(2),
+        };
+        let features = [columns(&op.query, query), columns(&op.value, value)];
+        let steps = [query, key].map(|x| step.graph.shape(x).size(1));
+        is_small(steps, features)
+    };
+    if !small && is_vertex(op, step.graph.shape(query).size(2)) {
         return Ok(None);
     }
-    step.rewrite(
-        "attention-by-vertex",
-        "DL4J's attention has no biases: dense layers project, and a vertex without projections attends, the heads in the batch",
-    );
+    if small {
+        step.rewrite(
+            "attention-by-products",
+            "the gradient of DL4J's attention is wrong: dense layers project, and products of matrices attend, the heads in the batch",
+        );
+    } else {
+        step.rewrite(
+            "attention-by-vertex",
+            "DL4J's attention has no biases: dense layers project, and a vertex without projections attends, the heads in the batch",
+        );
+    }
     let query = projected(step, &op.query, query)?;
     let key = projected(step, &op.key, key)?;
     let value = projected(step, &op.value, value)?;
     let steps = |step: &Step<'_>, value| step.graph.shape(value).size(1);
     let y = match (op.heads, steps(step, query), steps(step, key)) {
-        (1, ..) => head(step, op, query, key, value)?,
+        (1, ..) => head(step, op, small, query, key, value)?,
         (heads, Some(queries), Some(_)) => {
             let mut folded = [query, key, value];
             for value in &mut folded {
                 *value = fold(step, *value, heads)?;
             }
             let [query, key, value] = folded;
-            let y = head(step, op, query, key, value)?;
+            let y = head(step, op, small, query, key, value)?;
             unfold(step, y, heads, queries)?
         }
         (heads, ..) => {
@@ -66,7 +88,7 @@ pub(super) fn attention(step: &mut Step<'_>, op: &Attention, inputs: &[ValueId])
                 };
                 let (query, key) = (cut(step, query)?, cut(step, key)?);
                 let value = cut(step, value)?;
-                parts.push(head(step, op, query, key, value)?);
+                parts.push(head(step, op, small, query, key, value)?);
             }
             step.apply(Concat { axis: 2 }, &parts)?
         }
@@ -116,10 +138,37 @@ fn unfold(step: &mut Step<'_>, x: ValueId, heads: usize, steps: usize) -> Result
     step.apply(Transpose { permutation }, &[y])
 }
 
-/// One head, without projections.
+/// Whether all products of an example, of the features of all heads, can be formed one by one.
+fn is_small(steps: [Option<usize>; 2], features: [Option<usize>; 2]) -> bool {
+    let ([Some(queries), Some(keys)], [Some(size), Some(values)]) = (steps, features) else {
+        return false;
+    };
+    queries.saturating_mul(keys).saturating_mul(size.max(values)) <= PRODUCTS
+}
+
+/// `softmax(scale q k^T) v`.
+fn products(
+    step: &mut Step<'_>,
+    scale: f64,
+    query: ValueId,
+    key: ValueId,
+    value: ValueId,
+) -> Result<ValueId, Failure> {
+    let product = |transpose_b| MatMul {
+        transpose_a: false,
+        transpose_b,
+    };
+    let scores = step.apply(product(true), &[query, key])?;
+    let scores = step.affine(scores, scale, 0.0)?;
+    let weights = step.apply(Softmax { axis: 2 }, &[scores])?;
+    step.apply(product(false), &[weights, value])
+}
+
+/// One head, without projections; `small` where its products are formed one by one.
 fn head(
     step: &mut Step<'_>,
     op: &Attention,
+    small: bool,
     mut query: ValueId,
     mut key: ValueId,
     value: ValueId,
@@ -161,6 +210,9 @@ fn head(
         let own = constant(step, key, keys, keys, &own)?;
         query = step.apply(Concat { axis: 2 }, &[query, mask])?;
         key = step.apply(Concat { axis: 2 }, &[key, own])?;
+    }
+    if small {
+        return products(step, vertex_scale(size), query, key, value);
     }
     let core = Attention {
         heads: 1,

@@ -3,8 +3,11 @@
 use super::{Lowered, Lowering, inexpressible};
 use crate::format::Vertex;
 use crate::legalize::vertex_scale;
-use caribou_ir::Node;
 use caribou_ir::op::Attention;
+use caribou_ir::{Code, Finding, Node};
+
+/// The gradient of DL4J's attention is not that of the source.
+const GRADIENT: Code = Code("D0118");
 
 impl Lowering<'_> {
     pub(super) fn attention(&mut self, node: &Node, op: &Attention) -> Lowered<()> {
@@ -41,6 +44,14 @@ impl Lowering<'_> {
             data_type: "FLOAT".into(),
             weight_init: "XAVIER".into(),
         };
+        self.findings.push(
+            Finding::warning(
+                GRADIENT,
+                origin,
+                "stock DL4J computes its outputs rightly and its gradient wrongly: training goes on otherwise than in the source",
+            )
+            .with_help("a fixed number of steps and fewer features are written as products of matrices, which train rightly"),
+        );
         let name = self.vertex(origin, "", vertex, &inputs);
         self.put(node.outputs[0], name, vec![0, 2, 1]);
         Ok(())
