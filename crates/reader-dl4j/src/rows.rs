@@ -86,8 +86,13 @@ impl Builder {
         if !self.folded.contains(&x) {
             return self.layer(layer, x, origin);
         }
+        let kind = match layer {
+            Layer::FrozenLayer(frozen) => &*frozen.layer,
+            Layer::FrozenLayerWithBackprop(frozen) => &*frozen.underlying,
+            layer => layer,
+        };
         let each_alone = matches!(
-            layer,
+            kind,
             Layer::DenseLayer(_)
                 | Layer::OutputLayer(_)
                 | Layer::LossLayer(_)
@@ -95,7 +100,7 @@ impl Builder {
                 | Layer::DropoutLayer(_)
                 | Layer::BatchNormalization(_)
                 | Layer::ElementWiseMultiplicationLayer(_)
-        ) || matches!(layer, Layer::LocalResponseNormalization(l) if l.n < 2.0);
+        ) || matches!(kind, Layer::LocalResponseNormalization(l) if l.n < 2.0);
         if !each_alone {
             return Err(unreadable(origin));
         }

@@ -6,7 +6,7 @@
 use super::constant::{affine, elements, tensor};
 use super::{Composed, Step};
 use caribou_ir::op::{BatchNorm, Op, Operator};
-use caribou_ir::{Graph, NodeId, Training, ValueId};
+use caribou_ir::{Graph, NodeId, Port, Training, ValueId};
 use std::collections::HashSet;
 
 /// The batch normalisations that are frozen, without those that are so far at the front of a chain that nothing before
@@ -15,7 +15,10 @@ pub(super) fn behind_learning(graph: &Graph, training: Option<&Training>) -> Has
     let Some(training) = training else {
         return HashSet::new();
     };
+    // A sequence in the source's order needs a vertex in front of a normalisation of its steps, so it is no chain.
+    let sequence = |port: &Port| graph.shape(port.value).rank() == 3;
     let chain = graph.inputs().len() == 1
+        && !graph.inputs().iter().any(sequence)
         && graph.outputs().len() == 1
         && graph.nodes().all(|(_, node)| node.inputs.len() == 1)
         && graph.consumers().iter().all(|readers| readers.len() < 2);
