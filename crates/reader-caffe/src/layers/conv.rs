@@ -2,8 +2,8 @@
 
 use super::{Call, MISFIT, Tops};
 use crate::schema::ConvolutionParameter;
-use caribou_ir::Finding;
-use caribou_ir::op::{Conv, Padding};
+use caribou_ir::op::{Conv, Op, Padding};
+use caribou_ir::{Finding, Tensor};
 
 /// The window of a convolution over some spatial axes.
 pub(super) struct Window {
@@ -47,6 +47,20 @@ pub(super) fn per_axis(
     }
 }
 
+/// That no size of a window is zero.
+pub(super) fn check_sizes(
+    call: &Call<'_>,
+    kernel: &[usize],
+    strides: &[usize],
+    dilations: &[usize],
+) -> Result<(), Box<Finding>> {
+    let sizes = kernel.iter().chain(strides).chain(dilations);
+    if sizes.into_iter().any(|&size| size == 0) {
+        return Err(call.misconfigured("kernel_size, stride and dilation must be at least one"));
+    }
+    Ok(())
+}
+
 /// The window that the parameters tell of.
 pub(super) fn window(
     call: &Call<'_>,
@@ -65,14 +79,7 @@ pub(super) fn window(
     let strides = per_axis(call, "stride", &p.stride, [p.stride_h, p.stride_w], axes, Some(1))?;
     let pads = per_axis(call, "pad", &p.pad, [p.pad_h, p.pad_w], axes, Some(0))?;
     let dilations = per_axis(call, "dilation", &p.dilation, [None, None], axes, Some(1))?;
-    if kernel
-        .iter()
-        .chain(&strides)
-        .chain(&dilations)
-        .any(|&size| size == 0)
-    {
-        return Err(call.misconfigured("kernel_size, stride and dilation must be at least one"));
-    }
+    check_sizes(call, &kernel, &strides, &dilations)?;
     let mut pads: Vec<[usize; 2]> = pads.into_iter().map(|pad| [pad, pad]).collect();
     let sides = [[p.pad_t, p.pad_b], [p.pad_l, p.pad_r]];
     if sides.iter().flatten().any(Option::is_some) {
@@ -114,12 +121,14 @@ pub(super) fn spatial_axes(call: &Call<'_>, axis: i32) -> Result<usize, Box<Find
 
 /// `Convolution`: every bottom by the same kernel.
 pub(super) fn convolution(call: &mut Call<'_>) -> Tops {
-    let groups = call
-        .parameters
-        .convolution_param
-        .as_ref()
-        .map_or(1, |p| p.group());
-    convolve(call, groups as usize)
+    let groups = groups(call);
+    convolve(call, groups)
+}
+
+/// The number of groups, one where the layer says none.
+pub(super) fn groups(call: &Call<'_>) -> usize {
+    let parameters = call.parameters.convolution_param.as_ref();
+    parameters.map_or(1, |p| p.group()) as usize
 }
 
 /// `DepthwiseConvolution` and `ConvolutionDepthwise` of forks: a group for each channel, whether they say so or not.
@@ -136,6 +145,31 @@ pub(super) fn depthwise_convolution(call: &mut Call<'_>) -> Tops {
 }
 
 fn convolve(call: &mut Call<'_>, groups: usize) -> Tops {
+    let Kernel { window, weight, bias } = kernel(call, groups, |channels, out| [out, channels / groups])?;
+    let op = Conv {
+        weight,
+        bias,
+        strides: window.strides,
+        dilations: window.dilations,
+        padding: Padding::Explicit(window.pads),
+        groups,
+    };
+    each_bottom(call, &op.into())
+}
+
+/// What a convolution and a transposed one read alike.
+pub(super) struct Kernel {
+    pub(super) window: Window,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
+}
+
+/// The window and the blobs; `outer` gives the first two sizes of the kernel for the channels of the bottom and of the top.
+pub(super) fn kernel(
+    call: &mut Call<'_>,
+    groups: usize,
+    outer: impl Fn(usize, usize) -> [usize; 2],
+) -> Result<Kernel, Box<Finding>> {
     let parameters = call.parameters.convolution_param.clone().unwrap_or_default();
     let axes = spatial_axes(call, parameters.axis())?;
     let window = window(call, &parameters, axes)?;
@@ -146,18 +180,15 @@ fn convolve(call: &mut Call<'_>, groups: usize) -> Tops {
             "{channels} channels and num_output {out} can't be divided into {groups} groups"
         )));
     }
-    let mut shape = vec![out, channels / groups];
+    let mut shape = outer(channels, out).to_vec();
     shape.extend(&window.kernel);
     let weight = call.blob(0, &shape)?;
     let bias = parameters.bias_term().then(|| call.blob(1, &[out])).transpose()?;
-    let op = Conv {
-        weight,
-        bias,
-        strides: window.strides,
-        dilations: window.dilations,
-        padding: Padding::Explicit(window.pads),
-        groups,
-    };
+    Ok(Kernel { window, weight, bias })
+}
+
+/// A top for each bottom, with the same parameters.
+pub(super) fn each_bottom(call: &mut Call<'_>, op: &Op) -> Tops {
     let inputs = call.inputs.to_vec();
     inputs
         .iter()

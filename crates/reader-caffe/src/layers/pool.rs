@@ -1,6 +1,6 @@
 //! Pooling.
 
-use super::conv::per_axis;
+use super::conv::{check_sizes, per_axis};
 use super::{Call, MISFIT, OPTION, Tops};
 use crate::schema::pooling_parameter::{PoolMethod, RoundMode};
 use caribou_ir::op::{AverageDivisor, Padding, Pool, PoolKind, Reduce, ReduceKind, Rounding};
@@ -59,14 +59,7 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
         None,
     )?;
     let dilations = per_axis(call, "dilation", &p.dilation, [None, None], 2, Some(1))?;
-    if kernel
-        .iter()
-        .chain(&strides)
-        .chain(&dilations)
-        .any(|&size| size == 0)
-    {
-        return Err(call.misconfigured("kernel_size, stride and dilation must be at least one"));
-    }
+    check_sizes(call, &kernel, &strides, &dilations)?;
     let mut pads: Vec<[usize; 2]> = pads.into_iter().map(|pad| [pad, pad]).collect();
     let sides = [[p.pad_t, p.pad_b], [p.pad_l, p.pad_r]];
     if sides.iter().flatten().any(Option::is_some) {
