@@ -1,0 +1,68 @@
+//! A graph of TensorFlow in one form, whatever file it came from: a flat list of nodes without function calls, each
+//! reading outputs of others, with what is fed and what is fetched.
+
+use crate::literal::Literal;
+use crate::schema::AttrValue;
+use caribou_ir::Origin;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// An output of a node: what others read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Output {
+    /// The position of the node in [`Flat::nodes`].
+    pub(crate) node: usize,
+    /// Which of its outputs.
+    pub(crate) slot: usize,
+}
+
+/// One operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// Its name; within a function that was inlined, behind the names of the calls that lead to it.
+    pub(crate) name: Arc<str>,
+    /// Its type, such as `Conv2D`.
+    pub(crate) op: Arc<str>,
+    /// What it reads, control edges left out.
+    pub(crate) inputs: Vec<Output>,
+    /// Its attributes; the tensor of a `Const`, and that of a variable whose value is known, is in `literal` instead.
+    pub(crate) attributes: HashMap<String, AttrValue>,
+    /// The value of a constant, or of a variable as it was saved. Where this is set, nothing is read.
+    pub(crate) literal: Option<Literal>,
+}
+
+impl Node {
+    /// The node as messages name it.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin::new(Arc::clone(&self.name), Arc::clone(&self.op))
+    }
+}
+
+/// What a program feeds: an output of a node (of a placeholder, mostly) that is given from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Feed {
+    /// The name for the user.
+    pub(crate) name: String,
+    pub(crate) output: Output,
+    /// The shape that the user or a signature gives; the node's own counts where this is `None`.
+    pub(crate) shape: Option<Vec<Option<usize>>>,
+}
+
+/// What a program fetches.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetch {
+    /// The name for the user.
+    pub(crate) name: String,
+    pub(crate) output: Output,
+}
+
+/// A graph without function calls. Only nodes that a fetched output needs are there, and each node stands behind those
+/// that it reads, except for the back edges of loops (into a `Merge`).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flat {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) feeds: Vec<Feed>,
+    pub(crate) fetches: Vec<Fetch>,
+    /// The file's format and version in a few words.
+    pub(crate) format: String,
+}
