@@ -1,7 +1,7 @@
 //! The messages of `proto/tensorflow.proto` as Rust types, and their descriptors for the text format.
 
 // The fields are described where they are declared.
-#![allow(missing_docs, clippy::all)]
+#![allow(missing_docs, dead_code, clippy::all)]
 
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use std::sync::OnceLock;
@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 include!(concat!(env!("OUT_DIR"), "/tensorflow.rs"));
 
 /// The descriptor of `tensorflow.<name>`; `None` only if the build made no such message.
-#[allow(dead_code)]
 pub(crate) fn descriptor(name: &str) -> Option<MessageDescriptor> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
     let pool = POOL.get_or_init(|| {
