@@ -8,6 +8,7 @@ mod file;
 // What is read and not yet built upon.
 #[allow(dead_code)]
 mod graph;
+#[allow(dead_code)]
 mod literal;
 mod schema;
 
