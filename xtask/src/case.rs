@@ -25,7 +25,8 @@ const FRAMEWORKS: &[Framework] = &[
         reader: |_| Box::new(KerasReader),
     },
     Framework {
-        models: &["deploy.prototxt"],
+        // A file of weights alone holds the network too.
+        models: &["deploy.prototxt", "net.caffemodel"],
         weights: &["net.caffemodel", "net.caffemodel.h5"],
         reader: |case| {
             Box::new(CaffeReader {
@@ -115,7 +116,8 @@ impl Case {
         for framework in FRAMEWORKS {
             if let Some(model) = found(framework.models) {
                 let source = Source::open(model)?;
-                let source = match found(framework.weights) {
+                let weights = found(framework.weights).filter(|weights| weights != source.path());
+                let source = match weights {
                     Some(weights) => source.with_weights(Source::open(weights)?),
                     None => source,
                 };

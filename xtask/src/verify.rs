@@ -166,6 +166,10 @@ fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>) -> Result<Verdicts, Failu
                 add(0, Verdict::Wrong(format!("was converted to {layers} layers")));
             }
             Ok(converted) => {
+                if let Some(message) = misfit(case, &converted)? {
+                    add(0, Verdict::Wrong(message));
+                    continue;
+                }
                 let archive = Some(std::fs::read(&converted.archive)?);
                 if kept == archive {
                     let again = verdicts.iter().filter(|(column, ..)| *column != 0);
@@ -297,7 +301,25 @@ fn judged(case: &Case, expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> Verdi
     }
 }
 
-/// Arrays of the graph's ports in the archive's axis order.
+/// What inputs and outputs the converted network has instead of those that were recorded, by number and axes; they can't
+/// be compared then.
+fn misfit(case: &Case, converted: &Converted) -> Result<Option<String>, Failure> {
+    for (what, recorded, ports) in [
+        ("inputs", &case.inputs, &converted.report.inputs),
+        ("outputs", &case.outputs, &converted.report.outputs),
+    ] {
+        let arrays = case.arrays(recorded)?;
+        let axes: Vec<usize> = arrays.iter().map(ArrayD::ndim).collect();
+        let found: Vec<usize> = ports.iter().map(|port| port.permutation.len()).collect();
+        if axes != found {
+            let message = format!("{what} with {found:?} axes instead of {axes:?}");
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
+/// Arrays of the graph's ports in the archive's axis order; of as many axes as the ports have ([`misfit`]).
 pub(crate) fn permuted(arrays: Vec<ArrayD<f32>>, ports: &[PortReport]) -> Vec<ArrayD<f32>> {
     let permute = |(array, port): (ArrayD<f32>, &PortReport)| {
         array

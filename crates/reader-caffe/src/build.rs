@@ -3,14 +3,15 @@
 
 mod input;
 mod output;
+mod rest;
 mod time;
 
 use crate::layers::{self, Call, Support};
 use crate::net::{Layer, Net};
 use crate::preprocessing::Preprocessing;
 use crate::weights::Weights;
-use caribou_ir::{Code, Finding, Findings, Graph, Normalizer, Origin, ReadOptions, ValueId};
-use std::collections::{BTreeMap, HashSet};
+use caribou_ir::{Code, Finding, Findings, Graph, Normalizer, Origin, ReadOptions, Rest, ValueId};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A type of layer that is not known, or refused.
 const UNKNOWN_LAYER: Code = Code("C0401");
@@ -35,7 +36,7 @@ enum Blob {
     Value { value: ValueId, read: bool },
     /// What a data layer gives besides its data: labels, which only losses and measures read.
     Label,
-    /// Nothing: it could not be read, which was said.
+    /// Nothing: it could not be read, which was said, and not even its shape can be guessed.
     Failed,
     /// Nothing: the network was cut before it.
     Cut,
@@ -46,6 +47,8 @@ pub(crate) struct Built {
     pub(crate) graph: Graph,
     /// What is to be written beside the network.
     pub(crate) normalizer: Option<Normalizer>,
+    /// What could be read of it, where it is refused.
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 /// Builds the graph of `net`; problems become findings.
@@ -69,15 +72,22 @@ pub(crate) fn build(
         names: HashSet::new(),
         inputs: 0,
         time: time::Time::of(net),
+        unknown: HashSet::new(),
+        assumed: BTreeSet::new(),
     };
     builder.net_inputs();
     for layer in &net.layers {
         builder.layer(layer);
     }
     builder.outputs();
+    let rest = match builder.findings.has_errors() {
+        true => Some(rest::rest(builder.graph.clone(), builder.assumed)),
+        false => None,
+    };
     Built {
         graph: builder.graph,
         normalizer: builder.normalizer,
+        rest,
     }
 }
 
@@ -98,6 +108,10 @@ struct Builder<'a> {
     inputs: usize,
     /// What recurrent layers ask of inputs.
     time: time::Time,
+    /// Values whose shapes are a guess, behind a layer that could not be read.
+    unknown: HashSet<ValueId>,
+    /// The names of the layers that read such values.
+    assumed: BTreeSet<String>,
 }
 
 impl<'a> Builder<'a> {
@@ -155,7 +169,7 @@ impl<'a> Builder<'a> {
                 why,
                 "replace the layer, or let the network end before it with --cut-unsupported",
             );
-            Blob::Failed
+            self.stand_in(layer)
         };
         for top in &layer.tops {
             self.blobs.insert(top.clone(), state.clone());
@@ -206,6 +220,10 @@ impl<'a> Builder<'a> {
         let inputs = match self.bottoms(layer, origin) {
             Ok(inputs) => inputs,
             Err(state) => {
+                let state = match state {
+                    Blob::Failed => self.stand_in(layer),
+                    state => state,
+                };
                 for top in &layer.tops {
                     self.blobs.insert(top.clone(), state.clone());
                 }
@@ -222,6 +240,12 @@ impl<'a> Builder<'a> {
                 *read = true;
             }
         }
+        let guessed = inputs.iter().any(|input| self.unknown.contains(input));
+        let before = self.findings.iter().count();
+        let inputs = match guessed {
+            true => self.likely(layer, inputs),
+            false => inputs,
+        };
         let read_tops = layer.tops.iter().map(|top| self.is_read(layer, top)).collect();
         let mut call = Call {
             graph: &mut self.graph,
@@ -256,6 +280,11 @@ impl<'a> Builder<'a> {
             );
             self.error(CONNECTION, origin, message, "");
         }
+        if guessed {
+            self.forgive(before);
+            self.assumed.insert(layer.name.clone());
+            self.unknown.extend(tops.iter().flatten());
+        }
         for (index, top) in layer.tops.iter().enumerate() {
             let value = tops.as_ref().and_then(|tops| tops.get(index)).copied();
             self.make(layer, top, value, origin);
@@ -274,7 +303,10 @@ impl<'a> Builder<'a> {
                 "if one of them is for training only, give it a rule include { phase: TRAIN }",
             );
         }
-        let state = value.map_or(Blob::Failed, |value| Blob::Value { value, read: false });
+        let state = match value {
+            Some(value) => Blob::Value { value, read: false },
+            None => self.stand_in(layer),
+        };
         self.blobs.insert(top.to_owned(), state);
     }
 

@@ -15,7 +15,7 @@ mod text;
 mod weights;
 
 use caribou_ir::{
-    Confidence, Findings, Import, LayerTraining, ReadError, ReadOptions, Reader, Source, Training,
+    Confidence, Findings, Import, LayerTraining, Limits, ReadError, ReadOptions, Reader, Source, Training,
 };
 use net::State;
 pub use preprocessing::{Apply, Preprocessing};
@@ -47,7 +47,7 @@ impl Reader for CaffeReader {
     }
 
     fn probe(&self, source: &Source) -> Confidence {
-        if is_prototxt(source.bytes()) {
+        if Kind::of(source) != Kind::Unknown {
             Confidence::Yes
         } else {
             Confidence::No
@@ -55,14 +55,28 @@ impl Reader for CaffeReader {
     }
 
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
-        let damaged = |message: String| ReadError::Format {
+        let damaged = |message: String, help: &str| ReadError::Format {
             path: source.path().to_path_buf(),
             message,
-            help: "expected a network as text, as Caffe reads it".into(),
+            help: help.into(),
         };
-        let parsed = text::parse::<NetParameter>(source.bytes(), "NetParameter", &options.limits)
-            .map_err(|error| damaged(error.to_string()))?;
         let mut findings = Findings::new();
+        let parsed = match Kind::of(source) {
+            Kind::Network => weights::network(source, &options.limits, &mut findings)
+                .map_err(|error| damaged(error.to_string(), TEXT)),
+            Kind::Weights => Err(damaged(
+                "it holds the weights of a network, and not its layers".into(),
+                TEXT,
+            )),
+            Kind::Blob => Err(damaged(
+                "it holds one array of numbers, such as a mean image, and no network".into(),
+                MEAN,
+            )),
+            Kind::Text | Kind::Unknown => {
+                text::parse::<NetParameter>(source.bytes(), "NetParameter", &options.limits)
+                    .map_err(|error| damaged(error.to_string(), NETWORK))
+            }
+        }?;
         let state = State {
             training: self.training,
             level: self.level,
@@ -70,9 +84,10 @@ impl Reader for CaffeReader {
         };
         let net = net::normalize(parsed, &state, options.strict, &mut findings);
         if net.layers.is_empty() {
-            return Err(damaged("the network has no layers in this phase".into()));
+            return Err(damaged("the network has no layers in this phase".into(), NETWORK));
         }
-        let weights = match source.weights() {
+        let own = Some(source).filter(|source| Kind::of(source) == Kind::Network);
+        let weights = match source.weights().or(own) {
             Some(file) => Weights::open(file, &options.limits).map_err(|error| ReadError::Format {
                 path: file.path().to_path_buf(),
                 message: error.to_string(),
@@ -90,7 +105,7 @@ impl Reader for CaffeReader {
             return Err(ReadError::Refused {
                 path: source.path().to_path_buf(),
                 findings,
-                rest: None,
+                rest: built.rest,
             });
         }
         Ok(Import {
@@ -142,6 +157,38 @@ fn keep_preprocessing(training: &mut Training) {
         ..LayerTraining::default()
     };
     training.layers.insert(preprocessing::LAYER.to_owned(), frozen);
+}
+
+const NETWORK: &str = "expected a network as text, as Caffe reads it";
+const TEXT: &str =
+    "give the network as text, and this file with --weights: deploy.prototxt --weights net.caffemodel";
+const MEAN: &str = "give the network, and this file with --mean-file";
+
+/// What a file of Caffe holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A network as text.
+    Text,
+    /// A network in binary form, with its weights.
+    Network,
+    /// Weights without a network.
+    Weights,
+    /// One array.
+    Blob,
+    Unknown,
+}
+
+impl Kind {
+    fn of(source: &Source) -> Self {
+        let limits = Limits::default();
+        match () {
+            () if is_prototxt(source.bytes()) => Self::Text,
+            () if weights::is_network(source) => Self::Network,
+            () if weights::is_hdf5_weights(source, &limits) => Self::Weights,
+            () if weights::is_blob(source) => Self::Blob,
+            () => Self::Unknown,
+        }
+    }
 }
 
 /// Bytes that are looked at to tell a network: comments in front of it may be long.

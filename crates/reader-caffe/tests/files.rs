@@ -2,7 +2,7 @@
 // Helpers of tests fail as tests do.
 #![allow(clippy::unwrap_used)]
 
-use caribou_ir::{Import, ReadError, ReadOptions, Reader, Source};
+use caribou_ir::{Confidence, Import, ReadError, ReadOptions, Reader, Source};
 use caribou_reader_caffe::{Apply, CaffeReader, Preprocessing};
 use std::path::Path;
 
@@ -169,4 +169,123 @@ fn the_mean_is_baked_in_or_kept_beside() {
         (vec![1.0, 2.0], vec![2.0, 2.0])
     );
     assert_eq!(beside.graph.nodes().len(), nodes(&plain));
+}
+
+fn alone(directory: &Path, name: &str, bytes: &[u8]) -> Result<Import, ReadError> {
+    let path = directory.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let source = Source::open(path).unwrap();
+    assert_eq!(CaffeReader::default().probe(&source), Confidence::Yes, "{name}");
+    CaffeReader::default().read(&source, &ReadOptions::default())
+}
+
+#[test]
+fn files_that_are_no_network_say_what_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let weights = said(alone(directory.path(), "net.caffemodel", &weights()).unwrap_err());
+    assert!(
+        weights.contains("does not say how these are connected"),
+        "{weights}"
+    );
+    let mean = said(alone(directory.path(), "mean.binaryproto", &blob(&[1, 3, 2, 2], 12)).unwrap_err());
+    assert!(mean.contains("one array of numbers"), "{mean}");
+}
+
+/// A layer of a network in binary form: name, type, bottom, top, and its parameters with their number.
+fn described(words: [&str; 4], parameters: &[(u32, &[u8])], blobs: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (number, word) in (1..).zip(words).filter(|(_, word)| !word.is_empty()) {
+        bytes.extend(field(number, word.as_bytes()));
+    }
+    for (number, value) in parameters {
+        bytes.extend(field(*number, value));
+    }
+    for blob in blobs {
+        bytes.extend(field(7, blob));
+    }
+    field(100, &bytes)
+}
+
+/// The network that weights belong to, in binary form, with these parameters of a layer that turns axes.
+fn binary(permute: &[(u32, &[u8])]) -> Vec<u8> {
+    let shape = field(1, &field(1, &[1, 2, 4, 3]));
+    [
+        described(["data", "Input", "", "data"], &[(143, &shape)], &[]),
+        described(["turn", "Permute", "data", "turn"], permute, &[]),
+        described(
+            ["ip", "InnerProduct", "turn", "ip"],
+            &[(117, &[8, 2])],
+            &[blob(&[2, 24], 48), blob(&[2], 2)],
+        ),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_file_of_weights_describes_the_network_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let order: &[u8] = &[8, 0, 8, 2, 8, 3, 8, 1];
+    let import = alone(directory.path(), "net.caffemodel", &binary(&[(202, order)])).unwrap();
+    let kinds: Vec<String> = import
+        .graph
+        .nodes()
+        .map(|(_, node)| node.origin.kind.to_string())
+        .collect();
+    assert!(kinds.contains(&"Permute".to_owned()), "{kinds:?}");
+    // The same number in another fork.
+    let other = said(alone(directory.path(), "net.caffemodel", &binary(&[(149, order)])).unwrap_err());
+    assert!(
+        other.contains("turn (Permute) at byte") && other.contains("field 149"),
+        "{other}"
+    );
+}
+
+#[test]
+fn damaged_networks_in_binary_form_are_refused_with_their_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let order: &[u8] = &[8, 0, 8, 2, 8, 3, 8, 1];
+    let whole = binary(&[(202, order)]);
+    let path = directory.path().join("net.caffemodel");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let source = Source::open(&path).unwrap();
+        CaffeReader::default().probe(&source);
+        CaffeReader::default().read(&source, &ReadOptions::default())
+    };
+    for length in 0..whole.len() {
+        let _ = read(&whole[..length]);
+    }
+    for at in 0..whole.len() {
+        for bits in [0xff, 0x80, 0x01] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= bits;
+            let _ = read(&bytes);
+        }
+    }
+    let error = said(read(&whole[..whole.len() - 3]).unwrap_err());
+    assert!(error.contains("net.caffemodel: byte"), "{error}");
+}
+
+#[test]
+fn what_stands_behind_a_refused_layer_is_read_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let pool = r#"layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: STOCHASTIC kernel_size: 2 } }"#;
+    let net = NET.replace("type: \"ReLU\"", "type: \"Mish\"") + pool;
+    match read(
+        directory.path(),
+        net.as_bytes(),
+        &weights(),
+        &CaffeReader::default(),
+    )
+    .unwrap_err()
+    {
+        ReadError::Refused { findings, rest, .. } => {
+            let said = findings.to_string();
+            assert!(said.contains("Mish") && said.contains("stochastic"), "{said}");
+            let rest = rest.unwrap();
+            assert!(rest.assumed.contains("ip"), "{:?}", rest.assumed);
+            assert!(rest.graph.outputs().len() > 1);
+        }
+        other => panic!("{other}"),
+    }
 }

@@ -35,6 +35,9 @@ const OPTION: Code = Code("C0304");
 /// Something of the layer that trains otherwise.
 const TRAINING: Code = Code("C0305");
 
+/// What is found of a layer that is not wrong in itself, but does not go with a shape that was guessed.
+pub(crate) const GUESSED: [Code; 3] = [PARAMETER, MISFIT, WEIGHT];
+
 /// What a layer's function gives: its tops, or why there are none.
 pub(crate) type Tops = Result<Vec<ValueId>, Box<Finding>>;
 

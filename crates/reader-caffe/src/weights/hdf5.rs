@@ -29,6 +29,20 @@ pub(super) fn is_hdf5(bytes: &[u8]) -> bool {
     bytes.starts_with(SIGNATURE)
 }
 
+/// Whether it is an HDF5 file whose layout is that of Caffe's weights: a group `data`, and nothing that Keras writes.
+pub(crate) fn is_weights(source: &Source, limits: &Limits) -> bool {
+    let opened = || {
+        let options = OpenOptions::default()
+            .with_chunk_cache_bytes(0)
+            .with_max_object_header_bytes(limits.text_bytes);
+        let file = Hdf5File::from_owner(Image(source.clone()), options).ok()?;
+        let (groups, datasets) = file.root_group().ok()?.member_names().ok()?;
+        let known = groups.iter().all(|name| name == "data" || name == "diff");
+        Some(known && datasets.is_empty() && groups.iter().any(|name| name == "data"))
+    };
+    is_hdf5(source.bytes()) && opened().unwrap_or(false)
+}
+
 /// The mapped file as the library takes it.
 #[derive(Clone)]
 struct Image(Source);

@@ -1,7 +1,11 @@
 //! The weights of all layers, by the names of the layers.
 
 mod hdf5;
+mod network;
 mod wire;
+
+pub(crate) use hdf5::is_weights as is_hdf5_weights;
+pub(crate) use network::{is_blob, is_network, network};
 
 use crate::net::{Layer, Net};
 use crate::schema::param_spec::DimCheckMode;

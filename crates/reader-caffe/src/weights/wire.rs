@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// How a value is stored.
-enum Value {
+pub(super) enum Value {
     /// A whole number of variable length.
     Number(u64),
     /// These bytes: of a length that is told, or of four or eight.
@@ -19,14 +19,14 @@ enum Value {
 
 /// A message within the bytes of a file.
 #[derive(Clone)]
-struct Message<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub(super) struct Message<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
     end: usize,
 }
 
 impl<'a> Message<'a> {
-    fn within(&self, range: Range<usize>) -> Self {
+    pub(super) fn within(&self, range: Range<usize>) -> Self {
         Self {
             bytes: self.bytes,
             at: range.start,
@@ -78,7 +78,7 @@ impl<'a> Message<'a> {
     }
 
     /// The next field: its number and value.
-    fn next(&mut self) -> Result<Option<(u64, Value)>, WeightError> {
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Value)>, WeightError> {
         if self.at >= self.end {
             return Ok(None);
         }
@@ -100,7 +100,12 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn text(&self, range: Range<usize>) -> String {
+    /// What was read since the byte `start`.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self, range: Range<usize>) -> String {
         String::from_utf8_lossy(self.bytes.get(range).unwrap_or_default()).into_owned()
     }
 }
@@ -112,10 +117,10 @@ pub(super) struct StoredLayer {
 }
 
 /// The numbers of the fields that lead to the blobs: of the list of layers, and within a layer of its name and blobs.
-const TODAY: (u64, u64, u64) = (100, 1, 7);
-const V1: (u64, u64, u64) = (2, 4, 6);
+pub(super) const TODAY: (u64, u64, u64) = (100, 1, 7);
+pub(super) const V1: (u64, u64, u64) = (2, 4, 6);
 /// The message of V0 within one of V1, and its name and blobs.
-const V0: (u64, u64, u64) = (1, 1, 50);
+pub(super) const V0: (u64, u64, u64) = (1, 1, 50);
 
 /// All layers of a `.caffemodel` that have blobs.
 pub(super) fn layers(source: &Source, limits: &Limits) -> Result<Vec<StoredLayer>, WeightError> {
@@ -148,7 +153,7 @@ pub(super) fn single(source: &Source, limits: &Limits) -> Result<Blob, WeightErr
     blob(source, whole(source), limits, &mut 0)
 }
 
-fn whole(source: &Source) -> Message<'_> {
+pub(super) fn whole(source: &Source) -> Message<'_> {
     let bytes = source.bytes();
     Message {
         bytes,
