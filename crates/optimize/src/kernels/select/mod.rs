@@ -1,0 +1,303 @@
+//! The k smallest magnitudes, exactly, and pruning to them.
+//!
+//! Magnitudes are compared as the bits of the absolute value, which order as the numbers do. A sample of the elements
+//! gives a bracket that holds the k-th magnitude with near certainty; one pass counts what lies below it and keeps the few
+//! elements inside; the k-th is then found among those. However many elements are equal, a bracket holds few others, as
+//! its ends are counted and not kept. Should a bracket miss (its sample was not like the rest), two passes of a radix
+//! selection find the k-th.
+
+mod scalar;
+
+use super::channels::BLOCK;
+use super::range::{ABSOLUTE, INFINITE, first_not_finite};
+use super::{KernelError, Kernels};
+use rayon::prelude::*;
+use scalar::Census;
+
+/// Elements of a sample. The bracket is the k-th of the sample, give or take [`MARGIN`] elements.
+const SAMPLE: usize = 1 << 16;
+/// Six standard deviations of the rank of the median in a sample: 6 x sqrt(SAMPLE) / 2.
+const MARGIN: usize = 768;
+
+/// Magnitudes between which the k-th is looked for, as bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bracket {
+    low: u32,
+    high: u32,
+}
+
+impl Bracket {
+    /// One magnitude only.
+    fn at(bits: u32) -> Self {
+        Self {
+            low: bits,
+            high: bits,
+        }
+    }
+}
+
+/// The k smallest magnitudes of a list of arrays, ties by their order: all elements of a magnitude below
+/// [`Cut::threshold`], and the first [`Cut::ties`] of those equal to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cut {
+    threshold: u32,
+    ties: usize,
+    /// The elements equal to the threshold in each block of each array.
+    equal: Vec<Vec<usize>>,
+}
+
+impl Cut {
+    /// The largest magnitude that is selected; 0 when none is.
+    pub fn threshold(&self) -> f32 {
+        f32::from_bits(self.threshold)
+    }
+
+    /// How many elements of exactly that magnitude are selected: the first ones.
+    pub fn ties(&self) -> usize {
+        self.ties
+    }
+}
+
+impl Kernels {
+    /// The `k` smallest magnitudes among all elements of all `parts`. Of equal ones, those of the earlier part and of the
+    /// smaller index come first.
+    ///
+    /// # Errors
+    /// When there are fewer than `k` elements, or one is NaN or infinite: its index counts through all parts.
+    pub fn smallest(self, parts: &[&[f32]], k: usize) -> Result<Cut, KernelError> {
+        let elements = parts.iter().map(|part| part.len()).sum();
+        if k > elements {
+            return Err(KernelError::Count { wanted: k, elements });
+        }
+        let mut bracket = if k == 0 {
+            Bracket::at(0)
+        } else {
+            sample(parts, elements, k)
+        };
+        loop {
+            let census = self.census(parts, bracket);
+            finite(parts, &census)?;
+            let sum = |count: fn(&Census) -> usize| census.iter().flatten().map(count).sum::<usize>();
+            let below = sum(|block| block.below);
+            let up_to_low = below + sum(|block| block.at_low);
+            let below_high = up_to_low + sum(|block| block.between.len());
+            let up_to_high = below_high + sum(|block| block.at_high);
+            if k == 0 || (below < k && k <= up_to_high) {
+                return Ok(cut(&census, bracket, k, [below, up_to_low, below_high]));
+            }
+            bracket = Bracket::at(radix(parts, k));
+        }
+    }
+
+    /// The magnitude of rank `k`, counted from 1: `k` elements are not larger.
+    ///
+    /// # Errors
+    /// When `k` is 0 or there are fewer than `k` elements, or one is NaN or infinite.
+    pub fn kth_magnitude(self, values: &[f32], k: usize) -> Result<f32, KernelError> {
+        if k == 0 {
+            let elements = values.len();
+            return Err(KernelError::Count { wanted: k, elements });
+        }
+        Ok(self.smallest(&[values], k)?.threshold())
+    }
+
+    /// The `k` elements of the smallest magnitude become 0; of equal ones, those of the smallest index.
+    ///
+    /// # Errors
+    /// When there are fewer than `k` elements, or one is NaN or infinite; nothing is then changed.
+    pub fn prune(self, values: &mut [f32], k: usize) -> Result<Cut, KernelError> {
+        let cut = self.smallest(&[values], k)?;
+        self.zero(&mut [values], &cut)?;
+        Ok(cut)
+    }
+
+    /// The selected elements become 0. `parts` are those that `cut` was made from, in the same order.
+    ///
+    /// # Errors
+    /// When the parts are of other lengths.
+    pub fn zero(self, parts: &mut [&mut [f32]], cut: &Cut) -> Result<(), KernelError> {
+        super::channels::check_length("parts", cut.equal.len(), parts.len())?;
+        for (part, equal) in parts.iter().zip(&cut.equal) {
+            super::channels::check_length("blocks", equal.len(), part.len().div_ceil(BLOCK))?;
+        }
+        let mut left = cut.ties;
+        for (part, equal) in parts.iter_mut().zip(&cut.equal) {
+            // Ties go block by block; at most one block of all gives up some of its own only.
+            let shares: Vec<usize> = equal
+                .iter()
+                .map(|&equal| {
+                    let share = equal.min(left);
+                    left -= share;
+                    share
+                })
+                .collect();
+            part.par_chunks_mut(BLOCK).zip(equal).zip(shares).for_each(
+                |((block, &equal), share)| match share {
+                    0 => self.zero_below(block, cut.threshold),
+                    _ if share == equal => self.zero_below(block, cut.threshold + 1),
+                    _ => scalar::zero_first(block, cut.threshold, share),
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// All elements of a magnitude of less than `threshold` become 0.
+    ///
+    /// # Errors
+    /// When the threshold is negative or not finite, or an element is; nothing is then changed.
+    pub fn zero_smaller(self, values: &mut [f32], threshold: f32) -> Result<(), KernelError> {
+        if !(threshold >= 0.0 && threshold.is_finite()) {
+            return Err(KernelError::Bounds {
+                low: 0.0,
+                high: threshold,
+            });
+        }
+        if self.not_finite(values).is_some() {
+            return Err(first_not_finite(values));
+        }
+        let limit = threshold.to_bits() & ABSOLUTE;
+        values
+            .par_chunks_mut(BLOCK)
+            .for_each(|block| self.zero_below(block, limit));
+        Ok(())
+    }
+
+    /// The census of each block of each part.
+    fn census(self, parts: &[&[f32]], bracket: Bracket) -> Vec<Vec<Census>> {
+        parts
+            .iter()
+            .map(|part| {
+                let blocks = part.par_chunks(BLOCK);
+                blocks.map(|block| scalar::census(block, bracket)).collect()
+            })
+            .collect()
+    }
+
+    fn zero_below(self, block: &mut [f32], limit: u32) {
+        scalar::zero_below(block, limit);
+    }
+}
+
+/// # Errors
+/// When an element is not finite: the first.
+fn finite(parts: &[&[f32]], census: &[Vec<Census>]) -> Result<(), KernelError> {
+    let mut before = 0;
+    for (part, blocks) in parts.iter().zip(census) {
+        if blocks.iter().any(|block| block.most >= INFINITE) {
+            let mut error = first_not_finite(part);
+            if let KernelError::NotFinite { index, .. } = &mut error {
+                *index += before;
+            }
+            return Err(error);
+        }
+        before += part.len();
+    }
+    Ok(())
+}
+
+/// The cut at the `k`-th magnitude, which the bracket holds; `up_to` counts the elements below the bracket, up to its low
+/// end, and below its high end.
+fn cut(census: &[Vec<Census>], bracket: Bracket, k: usize, up_to: [usize; 3]) -> Cut {
+    let [below, up_to_low, below_high] = up_to;
+    let mut between: Vec<u32> = Vec::new();
+    let (threshold, before) = if k <= up_to_low {
+        (bracket.low, below)
+    } else if k > below_high {
+        (bracket.high, below_high)
+    } else {
+        between.extend(census.iter().flatten().flat_map(|block| &block.between));
+        let rank = k - up_to_low - 1;
+        let (smaller, threshold, _) = between.select_nth_unstable(rank);
+        let before = up_to_low + smaller.iter().filter(|&bits| bits < threshold).count();
+        (*threshold, before)
+    };
+    let equal = |block: &Census| {
+        if threshold == bracket.low {
+            block.at_low
+        } else if threshold == bracket.high {
+            block.at_high
+        } else {
+            block.between.iter().filter(|&&bits| bits == threshold).count()
+        }
+    };
+    Cut {
+        threshold,
+        ties: k.saturating_sub(before),
+        equal: census
+            .iter()
+            .map(|blocks| blocks.iter().map(equal).collect())
+            .collect(),
+    }
+}
+
+/// A bracket around the `k`-th magnitude of a sample that is spread evenly over all elements.
+fn sample(parts: &[&[f32]], elements: usize, k: usize) -> Bracket {
+    let mut bracket = Bracket {
+        low: 0,
+        high: ABSOLUTE,
+    };
+    if elements <= SAMPLE {
+        return bracket;
+    }
+    let stride = elements / SAMPLE;
+    let mut magnitudes = Vec::with_capacity(SAMPLE);
+    let mut parts = parts.iter();
+    let (mut part, mut start): (&[f32], usize) = (&[], 0);
+    for i in 0..SAMPLE {
+        // One element of each stride, at a place in it that no regular structure follows.
+        let index = i * stride + (i.wrapping_mul(0x9e37_79b9) >> 7) % stride;
+        while index - start >= part.len() {
+            start += part.len();
+            part = parts.next().copied().unwrap_or_default();
+        }
+        magnitudes.push(part[index - start].to_bits() & ABSOLUTE);
+    }
+    let rank = (k as u128 * SAMPLE as u128 / elements as u128) as usize;
+    let low = rank.checked_sub(MARGIN);
+    if let Some(low) = low {
+        bracket.low = *magnitudes.select_nth_unstable(low).1;
+    }
+    let (from, high) = (low.unwrap_or(0), rank + MARGIN);
+    if high < SAMPLE {
+        bracket.high = *magnitudes[from..].select_nth_unstable(high - from).1;
+    }
+    bracket
+}
+
+/// The `k`-th magnitude, counted from 1, by its upper half and then by its lower.
+fn radix(parts: &[&[f32]], k: usize) -> u32 {
+    let (upper, before) = radix_digit(parts, k, |bits| Some(bits >> 16));
+    let (lower, _) = radix_digit(parts, k - before, |bits| {
+        (bits >> 16 == upper).then_some(bits & 0xffff)
+    });
+    upper << 16 | lower
+}
+
+/// The digit of the `k`-th of the elements that have one, and how many have a smaller one.
+fn radix_digit(parts: &[&[f32]], k: usize, digit: impl Fn(u32) -> Option<u32> + Sync) -> (u32, usize) {
+    let count = |values: &[f32]| {
+        let mut counts = vec![0usize; 1 << 16];
+        for digit in values
+            .iter()
+            .filter_map(|value| digit(value.to_bits() & ABSOLUTE))
+        {
+            counts[digit as usize] += 1;
+        }
+        counts
+    };
+    let add = |mut all: Vec<usize>, part: Vec<usize>| {
+        all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
+        all
+    };
+    let blocks = parts.par_iter().flat_map(|part| part.par_chunks(16 * BLOCK));
+    let counts = blocks.map(count).reduce(|| vec![0; 1 << 16], add);
+    let mut before = 0;
+    for (digit, count) in counts.into_iter().enumerate() {
+        if before + count >= k {
+            return (digit as u32, before);
+        }
+        before += count;
+    }
+    (0xffff, before)
+}
