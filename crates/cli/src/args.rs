@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::normalizer;
 use caribou_ir::{LIMIT_NAMES, Limits, ReadOptions};
 use caribou_writer_dl4j::{ArchiveLayout, Compression};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -112,13 +113,22 @@ pub(crate) struct Parts {
     /// The solver that a Caffe network was trained with: its rule, rate and penalties are written for going on in DL4J.
     #[arg(long, value_name = "SOLVER.prototxt")]
     pub(crate) solver: Option<PathBuf>,
-    /// What a Caffe network's data layer does to images (transform_param, --mean-value, --mean-file, --input-scale) as its
-    /// first layer.
-    #[arg(long, conflicts_with = "normalizer")]
-    pub(crate) bake_preprocessing: bool,
-    /// The same beside the network, as DL4J's normalizer, which a program restores and applies by itself.
+    /// What --normalizer says, or a Caffe network's data layer does to images (transform_param, --mean-value, --mean-file,
+    /// --input-scale), as the first layer.
     #[arg(long)]
-    pub(crate) normalizer: bool,
+    pub(crate) bake_preprocessing: bool,
+    /// What is done to the first input, beside the network: DL4J's normalizer, which a program restores and applies by
+    /// itself. standardize:MEAN.npy,STD.npy, minmax:LOW,HIGH (numbers or .npy files), image:LOW,HIGH (of 0 to 255) or
+    /// caffe:MEAN,…; without a value, what a Caffe network's data layer does.
+    #[arg(
+        long,
+        value_name = "KIND:NUMBERS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "data-layer",
+        value_parser = normalizer::choice
+    )]
+    pub(crate) normalizer: Option<normalizer::Choice>,
     /// The mean image that is taken away from inputs.
     #[arg(long, value_name = "MEAN.binaryproto", conflicts_with = "mean_values")]
     pub(crate) mean_file: Option<PathBuf>,

@@ -28,6 +28,13 @@ impl Failure {
         }
     }
 
+    /// What it says, in one line.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Differ(message) | Self::Usage(message) | Self::Model { message, .. } => message,
+        }
+    }
+
     /// All findings of a refusal.
     pub(crate) fn refused(path: &Path, findings: Findings) -> Self {
         let message = format!("{}: the model can't be expressed", path.display());

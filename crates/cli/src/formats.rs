@@ -2,6 +2,7 @@
 
 use crate::args::{Parts, PhaseChoice};
 use crate::failure::Failure;
+use crate::normalizer::{Choice, Normalizing};
 use caribou_ir::{Confidence, Import, ReadOptions, Reader, Source};
 use caribou_reader_caffe::{Apply, Preprocessing};
 use std::path::Path;
@@ -17,9 +18,9 @@ fn readers(parts: &Parts, solver: Option<Source>, mean_file: Option<Source>) -> 
             stages: parts.stages.clone(),
             solver,
             preprocessing: Preprocessing {
-                apply: match (parts.bake_preprocessing, parts.normalizer) {
-                    (true, _) => Apply::Bake,
-                    (_, true) => Apply::Normalizer,
+                apply: match (parts.bake_preprocessing, &parts.normalizer) {
+                    (true, None | Some(Choice::DataLayer)) => Apply::Bake,
+                    (false, Some(Choice::DataLayer)) => Apply::Normalizer,
                     _ => Apply::Outside,
                 },
                 mean_file,
@@ -69,6 +70,21 @@ pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
         }
         source = source.with_weights(map(weights)?);
     }
+    let reader: Box<dyn Reader> = match &parts.normalizer {
+        Some(Choice::DataLayer) if reader.name() == "caffe" => reader,
+        Some(choice) => Box::new(Normalizing {
+            reader,
+            choice: choice.clone(),
+            bake: parts.bake_preprocessing,
+        }),
+        None if parts.bake_preprocessing && reader.name() != "caffe" => {
+            return Err(Failure::Usage(format!(
+                "--bake-preprocessing: a file of format {} says nothing of its preprocessing; give --normalizer",
+                reader.name()
+            )));
+        }
+        None => reader,
+    };
     Ok(Opened { source, reader })
 }
 

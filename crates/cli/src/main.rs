@@ -6,6 +6,7 @@ mod destination;
 mod failure;
 mod formats;
 mod model;
+mod normalizer;
 mod output;
 mod progress;
 mod report;
@@ -16,7 +17,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(normalizer::joined(std::env::args_os()));
     let result = match &arguments.command {
         Command::Convert(options) => command::convert::run(options, &arguments),
         Command::Inspect(options) => command::inspect::run(options, &arguments),

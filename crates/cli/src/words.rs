@@ -1,6 +1,6 @@
 //! What the source says about its training, in words.
 
-use caribou_ir::{Graph, LearningRate, Training};
+use caribou_ir::{Graph, LearningRate, Normalizer, Training};
 use std::fmt::Debug;
 
 /// One line: the optimiser with its constants, then the loss of each output.
@@ -25,6 +25,39 @@ pub(crate) fn training(training: &Training, graph: &Graph) -> String {
     }
     parts.join("; ")
 }
+
+/// One line: what is done to the first input before the network sees it.
+pub(crate) fn normalizer(normalizer: &Normalizer) -> String {
+    let list = |numbers: &[f32]| {
+        let shown: Vec<String> = numbers.iter().take(SHOWN).map(f32::to_string).collect();
+        let more = if numbers.len() > SHOWN { ", …" } else { "" };
+        format!("{}{more}", shown.join(", "))
+    };
+    match normalizer {
+        Normalizer::Standardize { mean, deviation } => format!(
+            "normalizer: standardize {} channels, mean {}; deviation {}",
+            mean.len(),
+            list(mean),
+            list(deviation)
+        ),
+        Normalizer::MinMax {
+            minimum,
+            maximum,
+            target: [low, high],
+        } => format!(
+            "normalizer: {} channels, minimum {}; maximum {}; becomes {low} to {high}",
+            minimum.len(),
+            list(minimum),
+            list(maximum)
+        ),
+        Normalizer::Image { low, high, pixel } => {
+            format!("normalizer: image, 0 to {pixel} becomes {low} to {high}")
+        }
+    }
+}
+
+/// Channels whose numbers are shown.
+const SHOWN: usize = 4;
 
 /// A constant rate is its number; a schedule is told by its first.
 fn rate(rate: &LearningRate) -> String {

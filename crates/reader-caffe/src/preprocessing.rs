@@ -157,7 +157,7 @@ impl Resolved {
                 );
             }
         };
-        Ok(Normalizer {
+        Ok(Normalizer::Standardize {
             mean,
             deviation: vec![1.0 / self.scale; self.channels],
         })

@@ -2,7 +2,7 @@
 // Helpers of tests fail as tests do.
 #![allow(clippy::unwrap_used)]
 
-use caribou_ir::{Confidence, Import, ReadError, ReadOptions, Reader, Source};
+use caribou_ir::{Confidence, Import, Normalizer, ReadError, ReadOptions, Reader, Source};
 use caribou_reader_caffe::{Apply, CaffeReader, Preprocessing};
 use std::path::Path;
 
@@ -164,10 +164,11 @@ fn the_mean_is_baked_in_or_kept_beside() {
     )
     .unwrap();
     let normalizer = beside.normalizer.unwrap();
-    assert_eq!(
-        (normalizer.mean, normalizer.deviation),
-        (vec![1.0, 2.0], vec![2.0, 2.0])
-    );
+    let expected = Normalizer::Standardize {
+        mean: vec![1.0, 2.0],
+        deviation: vec![2.0, 2.0],
+    };
+    assert_eq!(normalizer, expected);
     assert_eq!(beside.graph.nodes().len(), nodes(&plain));
 }
 

@@ -2,7 +2,7 @@
 
 use caribou_ir::{DType, Endian, Limits, ReadError, Source, Tensor, TensorData};
 use caribou_writer_dl4j::format::array::{ArrayType, Header, read_header};
-use caribou_writer_dl4j::format::{COEFFICIENTS, CONFIGURATION, Configuration, PREPROCESSOR};
+use caribou_writer_dl4j::format::{COEFFICIENTS, CONFIGURATION, Configuration, NORMALIZER, PREPROCESSOR};
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 use zip::{CompressionMethod, ZipArchive};
@@ -13,6 +13,8 @@ pub(crate) struct Archive {
     /// All parameters, one behind the other.
     pub(crate) parameters: Tensor,
     pub(crate) holds_java_object: bool,
+    /// The bytes of its normaliser, if it has one.
+    pub(crate) normalizer: Option<Vec<u8>>,
 }
 
 /// Whether the file is a zip with a configuration in it.
@@ -37,7 +39,9 @@ pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Archive, ReadErro
         Configuration::parse(&text).map_err(|error| damaged(format!("{CONFIGURATION}: {error}")))?;
     let parameters = parameters(source, &mut zip, limits).map_err(damaged)?;
     let holds_java_object = zip.index_for_name(PREPROCESSOR).is_some();
+    let normalizer = inflate(&mut zip, NORMALIZER, limits.text_bytes as u64).map_err(damaged)?;
     Ok(Archive {
+        normalizer,
         configuration,
         parameters,
         holds_java_object,

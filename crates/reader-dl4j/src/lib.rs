@@ -12,7 +12,10 @@ mod rows;
 mod shapes;
 mod training;
 
-use caribou_ir::{Confidence, Finding, Import, ReadError, ReadOptions, Reader, Severity, Source};
+use caribou_ir::{
+    Code, Confidence, Finding, Findings, Import, Normalizer, ReadError, ReadOptions, Reader, Severity, Source,
+};
+use caribou_writer_dl4j::format::read_normalizer;
 
 /// Reads DL4J archives.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,13 +43,17 @@ impl Reader for Dl4jReader {
             findings.push(
                 Finding::new(
                     Severity::Warning,
-                    caribou_ir::Code("D0304"),
+                    Code("D0304"),
                     None,
                     "the archive holds preprocessor.bin, which DL4J deserialises as a Java object",
                 )
                 .with_help("do not load this archive in DL4J unless you trust where it comes from"),
             );
         }
+        let normalizer = archive
+            .normalizer
+            .as_deref()
+            .and_then(|bytes| normalizer(bytes, &mut findings));
         if findings.has_errors() {
             return Err(ReadError::Refused {
                 rest: None,
@@ -60,8 +67,31 @@ impl Reader for Dl4jReader {
             graph,
             findings,
             training,
-            normalizer: None,
+            normalizer,
             format,
         })
+    }
+}
+
+/// A normaliser that is not carried over, or not whole.
+const NORMALIZER: Code = Code("D0307");
+
+/// The normaliser beside the network.
+fn normalizer(bytes: &[u8], findings: &mut Findings) -> Option<Normalizer> {
+    let mut lost = |message: String| {
+        let finding = Finding::new(Severity::Warning, NORMALIZER, None, message);
+        findings.push(finding.with_help("carry it over by hand: it is no part of the network"));
+    };
+    match read_normalizer(bytes) {
+        Ok((normalizer, labels)) => {
+            if labels {
+                lost("the normalizer has statistics of labels too, which are not read".into());
+            }
+            Some(normalizer)
+        }
+        Err(error) => {
+            lost(format!("normalizer.bin: {error}"));
+            None
+        }
     }
 }

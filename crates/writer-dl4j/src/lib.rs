@@ -13,7 +13,8 @@ mod stream;
 pub use lower::ArchiveLayout;
 
 use caribou_ir::{
-    Code, Finding, Findings, Report, Severity, ShapeError, Sink, ValidGraph, WriteError, WriteOptions, Writer,
+    Code, Finding, Findings, Layout, Normalizer, Origin, Report, Severity, ShapeError, Sink, ValidGraph,
+    WriteError, WriteOptions, Writer,
 };
 
 /// A composition that does not fit the shapes of its inputs.
@@ -21,6 +22,9 @@ const MISFIT: Code = Code("D0104");
 
 /// A parameter that the source does not have, or not as one that learns.
 const EXTRA_PARAMETER: Code = Code("D0114");
+
+/// A normaliser that would treat another axis than the channels.
+const NORMALIZER: Code = Code("D0126");
 
 /// How the parameters are stored in the zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +80,9 @@ impl Writer for Dl4jWriter {
                 layer.note.clone_from(bound);
             }
         }
+        if let Some(finding) = misplaced(options.normalizer.as_ref(), model, &network.inputs) {
+            return Err(WriteError::Refused(Findings::from(finding)));
+        }
         archive::write(
             model,
             network,
@@ -84,6 +91,31 @@ impl Writer for Dl4jWriter {
             options.normalizer.as_ref(),
         )
     }
+}
+
+/// DL4J's normalisers treat axis 1 as the channels, whatever the network does.
+fn misplaced(normalizer: Option<&Normalizer>, model: &ValidGraph, inputs: &[lower::Edge]) -> Option<Finding> {
+    let channels = normalizer?.channels()?;
+    let (port, edge) = (model.inputs().first()?, inputs.first()?);
+    let shape = model.shape(port.value).permuted(&edge.permutation);
+    let axis = match port.layout {
+        Layout::ChannelsLast | Layout::Sequence => shape.rank() - 1,
+        Layout::ChannelsFirst | Layout::Plain => 1,
+    };
+    let place = edge.permutation.iter().position(|&of| of == axis)?;
+    let message = match shape.size(1) {
+        _ if place != 1 => {
+            format!("DL4J's normalizers treat axis 1 as the channels, which the input {shape} has last")
+        }
+        Some(size) if size != channels => {
+            format!("the normalizer has {channels} channels, the input {shape} has {size}")
+        }
+        _ => return None,
+    };
+    let origin = Origin::new(port.name.as_str(), "input");
+    Some(Finding::error(NORMALIZER, &origin, message).with_help(
+        "write the archive with --layout nchw, or make the normalizer its first layer with --bake-preprocessing",
+    ))
 }
 
 /// The validator lets no graph through whose operators do not fit; a composition that does not is a fault of ours, and

@@ -103,6 +103,9 @@ pub(crate) fn run(options: &Inspect, arguments: &Arguments) -> Result<(), Failur
         if let Some(training) = &import.training {
             lines.push(words::training(training, &graph));
         }
+        if let Some(normalizer) = &import.normalizer {
+            lines.push(words::normalizer(normalizer));
+        }
         print(&lines.join("\n"))?;
     }
     if findings.has_errors() {

@@ -7,6 +7,7 @@ mod convert;
 mod damaged;
 mod files;
 mod inspect;
+mod normalizer;
 mod parts;
 mod refusal;
 mod robustness;

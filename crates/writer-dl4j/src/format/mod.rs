@@ -22,7 +22,7 @@ pub use loss::{LossFunction, RowVector};
 pub use network::{
     ComputationGraphConfiguration, Configuration, MultiLayerConfiguration, NeuralNetConfiguration,
 };
-pub use normalizer::normalizer_entry;
+pub use normalizer::{NormalizerError, normalizer_entry, read_normalizer};
 pub use preprocessor::Preprocessor;
 pub use regularization::{Constraint, Regularization};
 pub use updater::{Rate, Schedule, ScheduleType, Updater};
