@@ -1,22 +1,20 @@
-//! Word vectors (word2vec, GloVe, fastText) for DeepLearning4j.
-//! This version holds the entry point only.
+//! # caribou-word-vectors: words and their vectors, between word2vec, GloVe, fastText and DeepLearning4j
+//!
+//! [`read`] takes word2vec text and binary, GloVe text, fastText `.vec`, each of them gzipped too, and the zip of
+//! DeepLearning4j's `WordVectorSerializer`. Text is mapped and read by all cores, a block of lines each; its numbers are
+//! rounded as IEEE 754 asks. What a line has to say against being read is told with its number, all lines at once.
 
-/// What a later version brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotYetSupported;
+mod base64;
+mod log;
+mod nearest;
+mod number;
+mod read;
+mod vectors;
+mod words;
+mod write;
 
-impl std::fmt::Display for NotYetSupported {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("not yet supported by this version of caribou-word-vectors")
-    }
-}
-
-impl std::error::Error for NotYetSupported {}
-
-/// Reads the words of a file with their vectors.
-///
-/// # Errors
-/// Always, in this version.
-pub fn read(_source: &caribou_ir::Source) -> Result<Vec<(String, Vec<f32>)>, NotYetSupported> {
-    Err(NotYetSupported)
-}
+pub use nearest::{Neighbour, Query, mean, nearest};
+pub use read::{Form, Import, Settings, read};
+pub use vectors::{Count, ShapeError, WordVectors};
+pub use words::Words;
+pub use write::{Format, WordText, WriteError, WriteOptions, write};
