@@ -186,6 +186,8 @@ pub(crate) enum Command {
     /// Check that two models compute the same outputs.
     #[command(after_help = "Example:\n  caribou verify model.h5 model.zip --samples 4 --seed 7")]
     Verify(Verify),
+    /// Word vectors: word2vec, GloVe and fastText for DeepLearning4j.
+    Words(crate::command::words::Words),
 }
 
 #[derive(Args)]

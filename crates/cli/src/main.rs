@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => command::inspect::run(options, &arguments),
         Command::Run(options) => command::run::run(options, &arguments),
         Command::Verify(options) => command::verify::run(options, &arguments),
+        Command::Words(options) => command::words::run(options, &arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

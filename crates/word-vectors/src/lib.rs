@@ -9,12 +9,14 @@ mod log;
 mod nearest;
 mod number;
 mod read;
+mod scale;
 mod vectors;
 mod words;
 mod write;
 
 pub use nearest::{Neighbour, Query, mean, nearest};
 pub use read::{Form, Import, Settings, read};
+pub use scale::{Lengths, lengths, normalize};
 pub use vectors::{Count, ShapeError, WordVectors};
 pub use words::Words;
 pub use write::{Format, WordText, WriteError, WriteOptions, write};

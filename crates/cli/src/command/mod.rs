@@ -4,3 +4,4 @@ pub(crate) mod convert;
 pub(crate) mod inspect;
 pub(crate) mod run;
 pub(crate) mod verify;
+pub(crate) mod words;
