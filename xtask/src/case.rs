@@ -4,6 +4,7 @@ use crate::Failure;
 use caribou_ir::{ReadOptions, Reader, Source};
 use caribou_reader_caffe::CaffeReader;
 use caribou_reader_keras::KerasReader;
+use caribou_reader_tf::TensorflowReader;
 use ndarray::ArrayD;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,11 @@ const FRAMEWORKS: &[Framework] = &[
                 ..CaffeReader::default()
             })
         },
+    },
+    Framework {
+        models: &["model.pb"],
+        weights: &[],
+        reader: |_| Box::new(TensorflowReader),
     },
 ];
 

@@ -4,12 +4,14 @@
 //! variables as constants, only what the outputs need. From there on the file's form does not matter. Nothing in a
 //! file is ever executed, and no file but the named ones is opened.
 
+mod build;
 mod file;
-// What is read and not yet built upon.
-#[allow(dead_code)]
+mod fold;
 mod graph;
+mod idioms;
 #[allow(dead_code)]
 mod literal;
+mod ops;
 mod schema;
 
 use caribou_ir::{Confidence, Import, ReadError, ReadOptions, Reader, Source};
@@ -32,15 +34,25 @@ impl Reader for TensorflowReader {
     }
 
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
-        let _flat = file::frozen(source, &options.limits).map_err(|message| ReadError::Format {
+        let flat = file::frozen(source, &options.limits).map_err(|message| ReadError::Format {
             path: source.path().to_path_buf(),
             message,
             help: "expected a frozen TensorFlow graph (GraphDef)".into(),
         })?;
-        Err(ReadError::NotYetSupported {
-            path: source.path().to_path_buf(),
-            what: "TensorFlow graphs".into(),
-        })
+        match build::build(&flat) {
+            Ok(built) => Ok(Import {
+                graph: built.graph,
+                findings: built.findings,
+                training: None,
+                normalizer: None,
+                format: flat.format,
+            }),
+            Err(unreadable) => Err(ReadError::Refused {
+                path: source.path().to_path_buf(),
+                findings: unreadable.findings,
+                rest: Some(unreadable.rest),
+            }),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! dense kernel behind a flattened channels-last feature map are one axis made of the factors height, width and
 //! channel in whatever order is wanted. Elements are read in blocks of bounded size ([`Tensor::stream`]).
 
+mod exact;
 mod gather;
 mod store;
 mod view;
@@ -231,6 +232,22 @@ impl Tensor {
             Ok::<(), TensorError>(())
         })?;
         Ok(values)
+    }
+
+    /// All elements in C order, with all their digits.
+    ///
+    /// # Errors
+    /// When a read fails, the type is one of fractions, or a number does not fit.
+    pub fn to_i64(&self) -> Result<Vec<i64>, TensorError> {
+        exact::integers(&self.stored, &self.view)
+    }
+
+    /// All elements in C order, in double precision.
+    ///
+    /// # Errors
+    /// When a read fails.
+    pub fn to_f64(&self) -> Result<Vec<f64>, TensorError> {
+        exact::reals(&self.stored, &self.view)
     }
 
     /// A tensor of the same shape that owns its elements, as `f32` in C order.

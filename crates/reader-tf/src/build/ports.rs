@@ -1,0 +1,234 @@
+//! The inputs and outputs of the model.
+
+use super::{BOUND, Builder, Held, INPUT_SHAPE, OUTPUT};
+use crate::fold::{Array, Whole};
+use crate::graph::{Feed, Output};
+use crate::literal;
+use crate::schema::attr_value::Value;
+use crate::schema::{AttrValue, DataType};
+use caribou_ir::op::{Identity, Op};
+use caribou_ir::{DType, Dim, Finding, Layout, Shape, ValueId};
+use std::collections::{HashMap, HashSet};
+
+/// Names under which programs feed what matters in training only, with the value that leaves it out.
+const TRAINING: &[(&str, f64)] = &[
+    ("keep_prob", 1.0),
+    ("keepprob", 1.0),
+    ("keep_rate", 1.0),
+    ("keep", 1.0),
+    ("dropout_rate", 0.0),
+    ("drop_rate", 0.0),
+    ("drop_prob", 0.0),
+];
+
+/// The sizes that an attribute gives; `None` where not even their number is known.
+fn sizes(attribute: Option<&AttrValue>) -> Option<Vec<Option<usize>>> {
+    match attribute.and_then(|attribute| attribute.value.as_ref()) {
+        Some(Value::Shape(shape)) if !shape.unknown_rank => Some(
+            shape
+                .dim
+                .iter()
+                .map(|dim| usize::try_from(dim.size).ok())
+                .collect(),
+        ),
+        _ => None,
+    }
+}
+
+/// The type of an attribute, where it is one of numbers.
+pub(crate) fn dtype(attribute: Option<&AttrValue>) -> Option<DType> {
+    match attribute.and_then(|attribute| attribute.value.as_ref()) {
+        Some(Value::Type(code)) => DataType::try_from(*code).ok().and_then(literal::dtype),
+        _ => None,
+    }
+}
+
+impl Builder<'_> {
+    /// The inputs of the graph, in the order of the feeds.
+    pub(super) fn inputs(&mut self, nodes: &[usize]) {
+        let flat = self.flat;
+        let needed: HashSet<usize> = nodes.iter().copied().collect();
+        let channels_first = nodes.iter().any(|&node| {
+            let format = flat.nodes[node].attributes.get("data_format");
+            matches!(format.and_then(|format| format.value.as_ref()), Some(Value::S(text)) if text.starts_with(b"NC"))
+        });
+        let mut batches: Vec<Option<usize>> = Vec::new();
+        for feed in flat
+            .feeds
+            .iter()
+            .filter(|feed| needed.contains(&feed.output.node))
+        {
+            let node = &flat.nodes[feed.output.node];
+            let kind = dtype(node.attributes.get("dtype")).unwrap_or(DType::F32);
+            let shape = feed.shape.clone().or_else(|| sizes(node.attributes.get("shape")));
+            if let Some(array) = bound(feed, kind, shape.as_deref()) {
+                let message = format!(
+                    "it is fed in training only, and was given the value {}",
+                    array.scalar().unwrap_or(0.0)
+                );
+                self.findings.push(Finding::note(BOUND, &node.origin(), message));
+                self.held.insert(feed.output, Held::Known(array));
+                continue;
+            }
+            let Some(shape) = shape.filter(|shape| !shape.is_empty()) else {
+                let finding = Finding::error(
+                    INPUT_SHAPE,
+                    &node.origin(),
+                    "the shape of this input is not in the file",
+                )
+                .with_help(format!("give it: --input {}=?,224,224,3", feed.name));
+                self.problems.insert(feed.output.node, finding);
+                self.stand_ins(feed.output.node);
+                continue;
+            };
+            batches.push(shape[0]);
+            let mut dims = vec![Dim::BATCH];
+            for size in &shape[1..] {
+                dims.push(size.map_or_else(|| self.graph.unknown(), Dim::Fixed));
+            }
+            let layout = match dims.len() {
+                3 => Layout::Sequence,
+                4 | 5 if channels_first => Layout::ChannelsFirst,
+                4 | 5 => Layout::ChannelsLast,
+                _ => Layout::Plain,
+            };
+            let value = self.graph.input(feed.name.as_str(), Shape::new(dims), layout);
+            self.held.insert(feed.output, Held::Value(value, kind));
+        }
+        self.ports = self.graph.inputs().len();
+        // A number of examples that the file fixes is read as any.
+        if let Some(&Some(batch)) = batches.first()
+            && batches.iter().all(|other| *other == Some(batch))
+        {
+            self.batch = Some(batch);
+        }
+        if self.batch.is_none()
+            && batches.iter().any(Option::is_some)
+            && let Some(feed) = flat.feeds.first()
+        {
+            let origin = flat.nodes[feed.output.node].origin();
+            let message =
+                "the inputs have first axes of different sizes, which can't all be the number of examples";
+            self.findings.push(Finding::error(INPUT_SHAPE, &origin, message));
+        }
+    }
+
+    pub(super) fn outputs(&mut self) {
+        let flat = self.flat;
+        let mut given: HashSet<String> = HashSet::new();
+        for fetch in &flat.fetches {
+            let origin = flat.nodes[fetch.output.node].origin();
+            let value = match self.held.get(&fetch.output) {
+                Some(Held::Value(value, _)) => *value,
+                Some(Held::Known(_)) => {
+                    let message = "this output does not depend on any input";
+                    self.findings.push(
+                        Finding::error(OUTPUT, &origin, message)
+                            .with_help("leave it out, with --output for the others"),
+                    );
+                    continue;
+                }
+                None => {
+                    let message = format!("the operation has no output {}", fetch.output.slot);
+                    self.findings.push(Finding::error(OUTPUT, &origin, message));
+                    continue;
+                }
+            };
+            let shape = self.graph.shape(value).clone();
+            if !self.unknown.contains(&value) && shape.dims().first() != Some(&Dim::BATCH) {
+                let message = format!("this output of shape {shape} does not keep the examples apart");
+                self.findings.push(Finding::error(OUTPUT, &origin, message));
+            }
+            let name = self.output_name(fetch.output, &fetch.name);
+            let mut port = name.clone();
+            let mut count = 0;
+            while !given.insert(port.clone()) {
+                count += 1;
+                port = format!("{name}_{count}");
+            }
+            let layout = self.output_layout(shape.rank());
+            self.graph.output(port, value, layout);
+            if let Some(port) = self.graph.outputs_mut().last_mut() {
+                port.source_name.clone_from(&fetch.name);
+            }
+        }
+        self.mark_indices();
+    }
+
+    fn output_layout(&self, rank: usize) -> Layout {
+        let first = self
+            .graph
+            .inputs()
+            .iter()
+            .any(|port| port.layout == Layout::ChannelsFirst);
+        match rank {
+            3 => Layout::Sequence,
+            4 | 5 if first => Layout::ChannelsFirst,
+            4 | 5 => Layout::ChannelsLast,
+            _ => Layout::Plain,
+        }
+    }
+
+    /// The name of an output; where it is an `Identity` that TensorFlow has put there, that of the layer behind it.
+    fn output_name(&self, output: Output, name: &str) -> String {
+        let plain = name.strip_prefix("Identity").is_some_and(|rest| {
+            rest.is_empty()
+                || rest
+                    .strip_prefix('_')
+                    .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+        });
+        if !plain {
+            return name.to_owned();
+        }
+        self.layer(self.through(output).node).to_string()
+    }
+
+    /// Inputs that an embedding reads hold indices: whoever makes inputs up must keep to its vocabulary.
+    fn mark_indices(&mut self) {
+        let mut bounds: HashMap<ValueId, usize> = HashMap::new();
+        for (_, node) in self.graph.nodes().rev() {
+            let through = matches!(
+                node.op,
+                Op::Identity(Identity) | Op::Noise(_) | Op::Reshape(_) | Op::Transpose(_)
+            );
+            let bound = match &node.op {
+                Op::Embedding(op) => op.table.shape().first().copied(),
+                _ if through => node
+                    .outputs
+                    .iter()
+                    .filter_map(|output| bounds.get(output))
+                    .min()
+                    .copied(),
+                _ => None,
+            };
+            for &input in &node.inputs {
+                if let Some(bound) = bound {
+                    let entry = bounds.entry(input).or_insert(bound);
+                    *entry = (*entry).min(bound);
+                }
+            }
+        }
+        for port in self.graph.inputs_mut() {
+            port.index_bound = bounds.get(&port.value).copied();
+        }
+    }
+}
+
+/// The value of what is fed in training only: a flag is off, and nothing is dropped.
+fn bound(feed: &Feed, kind: DType, shape: Option<&[Option<usize>]>) -> Option<Array> {
+    let scalar = shape.is_some_and(<[_]>::is_empty);
+    let last = feed
+        .name
+        .rsplit('/')
+        .next()
+        .unwrap_or(&feed.name)
+        .to_ascii_lowercase();
+    if kind == DType::Bool && (scalar || shape.is_none()) {
+        return Array::wholes(DType::Bool, vec![], vec![Whole::known(0)]).ok();
+    }
+    let (_, value) = TRAINING.iter().find(|(name, _)| last.starts_with(name))?;
+    if kind.is_float() && (scalar || shape.is_none()) {
+        return Array::reals(kind, &[], &[*value]).ok();
+    }
+    None
+}

@@ -1,0 +1,46 @@
+//! What is left where operations could not be read, so that one run names all that stands in the way.
+
+use super::{Builder, Held};
+use crate::graph::Output;
+use caribou_ir::{DType, Dim, Graph, Layout, Origin, Rest, Shape, ValueId};
+use std::collections::BTreeSet;
+
+/// Outputs that an operation that is not read may have.
+const OUTPUTS: usize = 8;
+
+impl Builder<'_> {
+    /// Lets values that are taken to be like the first that the operation reads stand in for its outputs.
+    pub(super) fn stand_ins(&mut self, index: usize) {
+        let node = &self.flat.nodes[index];
+        let first = node.inputs.iter().find_map(|input| match self.held.get(input) {
+            Some(Held::Value(value, dtype)) => Some((*value, *dtype)),
+            _ => None,
+        });
+        let (shape, dtype) = match first {
+            Some((value, dtype)) => (self.graph.shape(value).clone(), dtype),
+            None => (Shape::new(vec![Dim::BATCH, Dim::Fixed(1)]), DType::F32),
+        };
+        for slot in 0..OUTPUTS {
+            let name = format!("{} ({})", node.name, self.graph.inputs().len());
+            let value = self.graph.input(name, shape.clone(), Layout::Plain);
+            self.unknown.insert(value);
+            self.held
+                .insert(Output { node: index, slot }, Held::Value(value, dtype));
+        }
+    }
+}
+
+/// What was read of a model that is refused. Whatever nothing reads is made an output, so that it counts.
+pub(super) fn rest(mut graph: Graph, assumed: BTreeSet<String>) -> Box<Rest> {
+    let consumers = graph.consumers();
+    let ends: Vec<(ValueId, Origin)> = graph
+        .nodes()
+        .flat_map(|(_, node)| node.outputs.iter().map(|&output| (output, node.origin.clone())))
+        .filter(|(output, _)| consumers[output.index()].is_empty())
+        .filter(|(output, _)| graph.outputs().iter().all(|port| port.value != *output))
+        .collect();
+    for (i, (value, origin)) in ends.into_iter().enumerate() {
+        graph.output(format!("{} (end {i})", origin.layer), value, Layout::Plain);
+    }
+    Box::new(Rest { graph, assumed })
+}

@@ -1,0 +1,75 @@
+//! Looking back from an operation at those before it.
+
+use super::Builder;
+use crate::graph::Output;
+use crate::ops::Call;
+
+/// Operations that pass on their input.
+const PASSING: &[&str] = &[
+    "Identity",
+    "StopGradient",
+    "PreventGradient",
+    "CheckNumerics",
+    "Snapshot",
+    "EnsureShape",
+    "IdentityN",
+    "ReadVariableOp",
+];
+
+impl Builder<'_> {
+    /// The output behind operations that pass it on.
+    pub(crate) fn through(&self, output: Output) -> Output {
+        let mut output = output;
+        for _ in 0..self.flat.nodes.len() {
+            match self.flat.nodes.get(output.node) {
+                Some(node) if PASSING.contains(&&*node.op) && node.literal.is_none() => {
+                    match node.inputs.get(output.slot) {
+                        Some(&next) => output = next,
+                        None => break,
+                    }
+                }
+                _ => break,
+            }
+        }
+        output
+    }
+
+    /// Whether an output is a constant that the program wrote itself, not a variable that was frozen.
+    pub(crate) fn is_written_constant(&self, output: Output) -> bool {
+        let name = &*self.flat.nodes[output.node].name;
+        let last = name.rsplit('/').next().unwrap_or(name);
+        &*self.flat.nodes[output.node].op == "Const"
+            && last.strip_prefix("Const").is_some_and(|rest| {
+                rest.is_empty()
+                    || rest
+                        .strip_prefix('_')
+                        .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+            })
+    }
+}
+
+impl Call<'_, '_> {
+    /// Notes that this operation and those before it were read as `what`.
+    pub(crate) fn lift(&mut self, what: &'static str) {
+        self.builder.lift(self.index, what);
+    }
+
+    /// Whether nothing but this operation reads what its input `place` is, on the way through operations that pass it on.
+    pub(crate) fn only_reader(&self, place: usize) -> bool {
+        let Some(&start) = self.node.inputs.get(place) else {
+            return false;
+        };
+        let mut output = start;
+        for _ in 0..self.builder.flat.nodes.len() {
+            if self.builder.readers(output) != 1 {
+                return false;
+            }
+            let node = &self.builder.flat.nodes[output.node];
+            match node.inputs.get(output.slot) {
+                Some(&next) if PASSING.contains(&&*node.op) => output = next,
+                _ => return true,
+            }
+        }
+        false
+    }
+}
