@@ -8,6 +8,7 @@ mod fixtures;
 mod judge;
 mod libhdf5;
 mod maven;
+mod optimize;
 mod real;
 mod sweep;
 mod table;

@@ -18,6 +18,7 @@ pub(crate) enum Verdict {
 }
 
 /// The verdicts of one judge.
+#[derive(Clone)]
 pub(crate) struct Column {
     name: &'static str,
     /// Whether the error of each right case is printed too.

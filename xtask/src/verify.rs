@@ -3,12 +3,12 @@
 use crate::Failure;
 use crate::case::{Case, cases};
 use crate::judge::{Judge, Request};
-use crate::libhdf5;
 use crate::training;
 use crate::verdict::{self, Column, Verdict};
+use crate::{libhdf5, optimize};
 use caribou_ir::{
-    Findings, Limits, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _, Report, Source,
-    ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
+    Findings, Graph, Limits, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _, Report,
+    Source, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_writer_dl4j::{ArchiveLayout, Compression, Dl4jWriter};
 use ndarray::ArrayD;
@@ -87,7 +87,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// The verdicts on one case: the number of the judge's column, what was judged, and what was found.
-type Verdicts = Vec<(usize, String, Verdict)>;
+pub(crate) type Verdicts = Vec<(usize, String, Verdict)>;
 
 /// Takes the cases through all judges and prints what they found. There is one JVM; reading, writing and running go
 /// on beside it.
@@ -98,8 +98,10 @@ pub(crate) fn judge(cases: &[Case], judge: Option<Judge>, each: bool) -> Result<
     }
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (send, receive) = channel();
-    let mut columns =
-        ["recorded truth", "round trip", "stock DL4J", "training"].map(|name| Column::new(name, each));
+    let mut columns = ["recorded truth", "round trip", "stock DL4J", "training"]
+        .map(|name| Column::new(name, each))
+        .to_vec();
+    columns.extend(optimize::COLUMNS.map(|name| Column::new(name, each)));
     std::thread::scope(|scope| {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..workers.min(cases.len()) {
@@ -147,7 +149,7 @@ fn survive_a_crash(cases: &[Case], judge: &Mutex<Judge>) -> Result<(), Failure> 
 }
 
 /// The judge; one that another thread gave up is as good as new, since its JVM is started when it is asked.
-fn lock(judge: &Mutex<Judge>) -> MutexGuard<'_, Judge> {
+pub(crate) fn lock(judge: &Mutex<Judge>) -> MutexGuard<'_, Judge> {
     judge.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -201,6 +203,9 @@ fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>) -> Result<Verdicts, Failu
             Err(findings) => add(0, Verdict::Refused(verdict::shortened(&findings))),
         }
     }
+    if case.expect == "convert" {
+        verdicts.extend(optimize::verdicts(case, judge, work.path())?);
+    }
     Ok(verdicts)
 }
 
@@ -213,7 +218,20 @@ fn names(findings: &Findings, case: &Case) -> bool {
     })
 }
 
+/// What changes a graph before it is written.
+pub(crate) type Pass<'p> = dyn Fn(&ValidGraph) -> Result<Graph, String> + 'p;
+
 pub(crate) fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted, Findings> {
+    convert_changed(case, layout, work, None)
+}
+
+/// The same, with a pass between reading and writing; the graph that is kept is the changed one then.
+pub(crate) fn convert_changed(
+    case: &Case,
+    layout: ArchiveLayout,
+    work: &Path,
+    pass: Option<&Pass>,
+) -> Result<Converted, Findings> {
     let broken = |message: String| {
         let code = caribou_ir::Code("X0001");
         Findings::from(caribou_ir::Finding::new(
@@ -232,13 +250,19 @@ pub(crate) fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result
         })?;
     let (sunk, _) = layout::sink_transposes(&import.graph).map_err(|error| broken(error.to_string()))?;
     let validator = Validator::new(Limits::default());
-    let sunk = validator.validate(sunk)?;
-    let graph = validator.validate(import.graph)?;
+    let mut sunk = validator.validate(sunk)?;
+    let mut graph = validator.validate(import.graph)?;
+    if let Some(pass) = pass {
+        sunk = validator.validate(pass(&sunk).map_err(&broken)?)?;
+        graph = sunk.clone();
+    }
     let archive = work.join("model.zip");
     let mut sink = BufWriter::new(File::create(&archive).map_err(|error| broken(error.to_string()))?);
     let mut options = WriteOptions::default();
     options.training = import.training.map(|mut training| {
-        training.state = training.state.filter(|_| case.training.is_some());
+        training.state = training
+            .state
+            .filter(|_| case.training.is_some() && pass.is_none());
         training
     });
     options.unroll_recurrent = case.unroll_recurrent;
@@ -293,7 +317,7 @@ pub(crate) fn difference(expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> Res
     Ok(worst)
 }
 
-fn judged(case: &Case, expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> Verdict {
+pub(crate) fn judged(case: &Case, expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> Verdict {
     match difference(expected, found) {
         Ok(error) if error <= case.tolerance => Verdict::Right(error),
         Ok(error) => Verdict::Wrong(format!("relative error {error:.1e}")),

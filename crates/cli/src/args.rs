@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) use crate::command::simplify::Simplify;
 use crate::normalizer;
 use caribou_ir::{LIMIT_NAMES, Limits, ReadOptions};
 use caribou_writer_dl4j::{ArchiveLayout, Compression};
@@ -176,6 +177,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  caribou convert model.h5 -o model.zip --report model.json\n  caribou convert weights.h5 --config model.json -o model.zip\n  caribou convert deploy.prototxt --weights net.caffemodel -o net.zip"
     )]
     Convert(Convert),
+    /// Write a model with fewer operators that compute the same: normalisations folded into weights, identities dropped.
+    #[command(after_help = "Example:\n  caribou simplify model.h5 -o model.zip --report model.json")]
+    Simplify(Simplify),
     /// Show layers, shapes, parameters, and everything that is not supported.
     Inspect(Inspect),
     /// Run a model on arrays.
@@ -196,6 +200,21 @@ pub(crate) struct Convert {
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) parts: Parts,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Write recurrent layers that DL4J lacks (GRU, among others) as layers of their own for each step, where they have no
+    /// more steps than this. The weights are copied for each step.
+    #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) unroll_recurrent: Option<u32>,
+    /// Carry over what the optimizer remembers and the number of steps so far, so that training goes on in DL4J with the
+    /// losses that it would have had.
+    #[arg(long)]
+    pub(crate) with_training_state: bool,
+}
+
+/// Where an archive goes, and how it is written.
+#[derive(Args)]
+pub(crate) struct Target {
     /// Where to write the archive.
     #[arg(short, long, value_name = "OUT.zip")]
     pub(crate) output: PathBuf,
@@ -205,14 +224,6 @@ pub(crate) struct Convert {
     /// How parameters are stored.
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) compression: CompressionChoice,
-    /// Write recurrent layers that DL4J lacks (GRU, among others) as layers of their own for each step, where they have no
-    /// more steps than this. The weights are copied for each step.
-    #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) unroll_recurrent: Option<u32>,
-    /// Carry over what the optimizer remembers and the number of steps so far, so that training goes on in DL4J with the
-    /// losses that it would have had.
-    #[arg(long)]
-    pub(crate) with_training_state: bool,
     /// Write what was done as JSON, also when the model is refused.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! `caribou`: carries trained Keras models to DeepLearning4j and proves that they still compute the same function.
 
+mod archive;
 mod args;
 mod command;
 mod destination;
@@ -7,6 +8,7 @@ mod failure;
 mod formats;
 mod model;
 mod normalizer;
+mod optimization;
 mod output;
 mod progress;
 mod report;
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse_from(normalizer::joined(std::env::args_os()));
     let result = match &arguments.command {
         Command::Convert(options) => command::convert::run(options, &arguments),
+        Command::Simplify(options) => command::simplify::run(options, &arguments),
         Command::Inspect(options) => command::inspect::run(options, &arguments),
         Command::Run(options) => command::run::run(options, &arguments),
         Command::Verify(options) => command::verify::run(options, &arguments),

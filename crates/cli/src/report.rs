@@ -1,5 +1,6 @@
 //! `REPORT.json`.
 
+use crate::optimization::Optimization;
 use caribou_ir::{Finding, Findings, PortReport, Report, Rewrite, Source};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -13,6 +14,8 @@ pub(crate) struct Conversion {
     pub(crate) findings: Findings,
     pub(crate) verification: Option<Verification>,
     pub(crate) bytes: u64,
+    /// What a pass did before the model was written.
+    pub(crate) optimization: Option<Optimization>,
     /// The model's file, and the one with its weights where there are two.
     pub(crate) sources: Vec<Source>,
 }
@@ -47,6 +50,14 @@ fn source(source: &Source) -> Value {
 }
 
 impl Conversion {
+    /// The size of the model's files.
+    pub(crate) fn source_bytes(&self) -> u64 {
+        self.sources
+            .iter()
+            .map(|source| source.bytes().len() as u64)
+            .sum()
+    }
+
     /// The report as JSON.
     pub(crate) fn to_json(&self) -> Value {
         let empty = Report::default();
@@ -63,7 +74,7 @@ impl Conversion {
         let layers = report.layers.iter().map(|layer| {
             json!({ "source": layer.source, "target": layer.target, "exact": layer.exact, "note": layer.note })
         });
-        json!({
+        let mut value = json!({
             "caribou": env!("CARGO_PKG_VERSION"),
             "source": first,
             "target": self.report.as_ref().map(|report| report.target.clone()),
@@ -79,6 +90,10 @@ impl Conversion {
             })),
             "parameters": report.parameters,
             "bytes": self.bytes,
-        })
+        });
+        if let Some(optimization) = &self.optimization {
+            value["optimization"] = optimization.to_json(self.source_bytes(), self.bytes);
+        }
+        value
     }
 }

@@ -5,11 +5,13 @@
 //! last use. Parameters are read when their node runs, so that a model need not fit into memory as a whole.
 
 mod compare;
+mod evaluate;
 mod exec;
 mod seeded;
 mod session;
 
 pub use compare::{Difference, ShapeMismatch, compare};
+pub use evaluate::evaluate;
 pub use seeded::seeded_inputs;
 pub use session::{RunError, Session};
 

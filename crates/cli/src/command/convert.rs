@@ -1,73 +1,22 @@
 //! `caribou convert`.
 
+use crate::archive::{self, Job};
 use crate::args::{Arguments, Convert};
-use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::output::{complain, print};
-use crate::progress::Progress;
-use crate::report::{Conversion, Verification};
-use crate::{formats, model};
-use caribou_ir::op::Operator;
-use caribou_ir::{
-    Code, Finding, Findings, Limits, ReadError, ReadOptions, Reader, Report, Severity, Source, Training,
-    ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
-};
-use caribou_reader_dl4j::Dl4jReader;
-use caribou_runtime::{Array, Session};
-use caribou_writer_dl4j::Dl4jWriter;
-use std::io::{BufWriter, Write};
-use std::path::Path;
-
-/// A weight that is no number.
-const NOT_FINITE: Code = Code("I0101");
-/// The same, as the writer says it.
-const NOT_FINITE_PARAMETER: Code = Code("D0202");
-/// A training state that was asked for, and is not there.
-const NO_STATE: Code = Code("I0102");
-/// Examples that the archive is compared on.
-const SAMPLES: usize = 2;
-/// Layers with weights from which rounding errors add up to more.
-const DEEP: usize = 40;
+use crate::report::Conversion;
+use caribou_ir::Report;
 
 pub(crate) fn run(options: &Convert, arguments: &Arguments) -> Result<(), Failure> {
-    let files = [
-        Some(&options.model),
-        options.parts.weights.as_ref(),
-        options.parts.config.as_ref(),
-        options.parts.solver.as_ref(),
-        options.parts.mean_file.as_ref(),
-    ];
-    let mut inputs: Vec<&Path> = files.into_iter().flatten().map(|path| path.as_path()).collect();
-    let archive = Destination::create(&options.output, options.force, &inputs)?;
-    inputs.push(&options.output);
-    let report = match &options.report {
-        Some(path) => Some(Destination::create(path, true, &inputs)?),
-        None => None,
+    let job = Job {
+        model: &options.model,
+        parts: &options.parts,
+        target: &options.target,
+        unroll_recurrent: options.unroll_recurrent,
+        with_training_state: options.with_training_state,
+        arguments,
     };
-    let mut conversion = Conversion::default();
-    let written = formats::open(&options.model, &options.parts)
-        .and_then(|opened| convert(options, arguments, opened, archive, &mut conversion));
-    if let Err(failure) = &written {
-        conversion.findings.extend(failure.findings());
-    }
-    // A report that can't be written is found out before the archive gets its name; on a refusal there is a report too.
-    let report = match report {
-        Some(mut report) => {
-            let text = format!("{:#}\n", conversion.to_json());
-            let written = report.file().write_all(text.as_bytes());
-            written.map_err(|error| Failure::model(format!("the report can't be written: {error}")))?;
-            Some(report)
-        }
-        None => None,
-    };
-    let refusal = match written {
-        Ok(archive) => archive.complete().map(|()| None)?,
-        Err(failure) => Some(failure),
-    };
-    report.map_or(Ok(()), Destination::complete)?;
-    if let Some(failure) = refusal {
-        return Err(failure);
-    }
+    let conversion = archive::write(&job, None)?;
     if !arguments.quiet {
         conversion.findings.iter().for_each(complain);
         print(&summary(options, arguments, &conversion))?;
@@ -82,7 +31,7 @@ fn summary(options: &Convert, arguments: &Arguments, conversion: &Conversion) ->
     let empty = Report::default();
     let report = conversion.report.as_ref().unwrap_or(&empty);
     let mut lines = vec![
-        format!("{}: {}", options.output.display(), report.target),
+        format!("{}: {}", options.target.output.display(), report.target),
         format!(
             "  {} parameters, {} bytes, {} rewrites",
             report.parameters,
@@ -103,209 +52,4 @@ fn summary(options: &Convert, arguments: &Arguments, conversion: &Conversion) ->
         None => "  not verified".to_owned(),
     });
     lines.join("\n")
-}
-
-/// How training is to go on: from where it stands, if that was asked for and the model says it.
-fn training(training: Option<Training>, with_state: bool, findings: &mut Findings) -> Option<Training> {
-    let known = training.as_ref().is_some_and(|training| training.state.is_some());
-    if with_state && !known {
-        let message = "the model holds no training state that can be carried over: training starts anew";
-        findings.push(
-            Finding::new(Severity::Warning, NO_STATE, None, message).with_help(
-                "compile and train the model, and save it with its optimizer (include_optimizer=True)",
-            ),
-        );
-    }
-    training.map(|mut training| {
-        training.state = training.state.filter(|_| with_state);
-        training
-    })
-}
-
-/// Writes the archive and reads it back; it has its final name only after [`Destination::complete`].
-fn convert(
-    options: &Convert,
-    arguments: &Arguments,
-    opened: formats::Opened,
-    mut archive: Destination,
-    conversion: &mut Conversion,
-) -> Result<Destination, Failure> {
-    let limits = arguments.limits();
-    conversion.sources = std::iter::once(&opened.source)
-        .chain(opened.source.weights())
-        .cloned()
-        .collect();
-    let read = options.parts.options(limits.clone());
-
-    let writer = Dl4jWriter {
-        layout: options.layout.into(),
-        compression: options.compression.into(),
-    };
-    let mut write_options = WriteOptions::default();
-    write_options.unroll_recurrent = options.unroll_recurrent.map(|max| max as usize);
-    let import = opened
-        .reader
-        .read(&opened.source, &read)
-        .map_err(|error| refused(error, &writer, &write_options, &limits))?;
-    write_options.normalizer = import.normalizer;
-    conversion.format = import.format;
-    conversion.findings.extend(import.findings);
-    let (sunk, rewrites) = layout::sink_transposes(&import.graph)
-        .map_err(|error| Failure::model(format!("{}: {error}", options.model.display())))?;
-    conversion.rewrites = rewrites;
-    let sunk = model::validated(&options.model, sunk, &limits)?;
-    let source = model::validated(&options.model, import.graph, &limits)?;
-
-    write_options.training = training(
-        import.training,
-        options.with_training_state,
-        &mut conversion.findings,
-    );
-    let parameters: usize = source
-        .nodes()
-        .flat_map(|(_, node)| node.op.parameters())
-        .map(|(_, tensor)| tensor.len())
-        .sum();
-    let buffered = BufWriter::with_capacity(1 << 20, archive.file());
-    let mut sink = Progress::new(buffered, parameters as u64 * 4, arguments.quiet);
-    let report = writer
-        .write(&sunk, &mut sink, &write_options)
-        .map_err(|error| match error {
-            // The writer has seen a number that is none; the source tells which weight it belongs to.
-            WriteError::Refused(findings)
-                if findings.iter().any(|found| found.code == NOT_FINITE_PARAMETER) =>
-            {
-                match finite(&options.model, &source) {
-                    Err(failure) => failure,
-                    Ok(()) => Failure::refused(&options.model, findings),
-                }
-            }
-            error => Failure::write(&options.model, error),
-        })?;
-    sink.flush()
-        .map_err(|error| Failure::io(&options.output, &error))?;
-    drop(sink);
-    conversion.findings.extend(report.findings.clone());
-    let metadata = archive.file().metadata();
-    conversion.bytes = metadata
-        .map_err(|error| Failure::io(&options.output, &error))?
-        .len();
-    if !options.no_verify {
-        conversion.verification = Some(verify(&source, archive.temporary(), &report, &limits)?);
-    }
-    conversion.report = Some(report);
-    Ok(archive)
-}
-
-/// A refusal of the reader, with what the writer would refuse of the other layers.
-fn refused(error: ReadError, writer: &Dl4jWriter, options: &WriteOptions, limits: &Limits) -> Failure {
-    let ReadError::Refused {
-        path,
-        mut findings,
-        rest: Some(rest),
-    } = error
-    else {
-        return Failure::read(error);
-    };
-    let sunk = layout::sink_transposes(&rest.graph).map(|(graph, _)| graph);
-    let valid = sunk.map(|graph| Validator::new(limits.clone()).validate(graph));
-    let others = match valid {
-        Ok(Ok(graph)) => writer.refusals(&graph, options),
-        // Where the rest makes no sound graph, the refusals of the reader have to do.
-        Ok(Err(_)) | Err(_) => Findings::new(),
-    };
-    for finding in others {
-        // An origin without a layer of the source belongs to the ends that the cuts made.
-        let Some(layer) = finding.origin.as_ref().filter(|origin| &*origin.kind != "output") else {
-            continue;
-        };
-        let assumed = finding.help.is_empty() && rest.assumed.contains(&*layer.layer);
-        findings.push(match assumed {
-            true => finding.with_help("what it reads is not known, behind a layer that is refused"),
-            false => finding,
-        });
-    }
-    Failure::refused(&path, findings)
-}
-
-/// Refuses weights that are no numbers, all of them by name.
-fn finite(path: &Path, graph: &ValidGraph) -> Result<(), Failure> {
-    let mut findings = Findings::new();
-    for (_, node) in graph.nodes() {
-        for (role, tensor) in node.op.parameters() {
-            let mut count = 0usize;
-            tensor
-                .stream(|block| {
-                    count += block.iter().filter(|value| !value.is_finite()).count();
-                    Ok::<(), caribou_ir::TensorError>(())
-                })
-                .map_err(|error| Failure::model(format!("{}: {error}", node.origin)))?;
-            if count > 0 {
-                let message = format!("its {role} holds {count} numbers that are NaN or infinite");
-                findings.push(Finding::error(NOT_FINITE, &node.origin, message));
-            }
-        }
-    }
-    if findings.has_errors() {
-        return Err(Failure::refused(path, findings));
-    }
-    Ok(())
-}
-
-/// Reads the archive back and compares its outputs with those of the source.
-fn verify(
-    source: &ValidGraph,
-    archive: &Path,
-    report: &Report,
-    limits: &Limits,
-) -> Result<Verification, Failure> {
-    let sizes = |port: &caribou_ir::PortReport| {
-        port.shape
-            .iter()
-            .map(|&size| usize::try_from(size).ok())
-            .collect()
-    };
-    let options = ReadOptions {
-        limits: limits.clone(),
-        input_shapes: report.inputs.iter().map(sizes).collect(),
-        ..ReadOptions::default()
-    };
-    let mapped = Source::open(archive).map_err(|error| Failure::io(archive, &error))?;
-    let import = Dl4jReader.read(&mapped, &options).map_err(Failure::read)?;
-    let written = model::validated(archive, import.graph, limits)?;
-    let (inputs, expected) = model::seeded_run(source, SAMPLES, 1)?;
-    let permuted = |arrays: Vec<Array>, ports: &[caribou_ir::PortReport]| -> Vec<Array> {
-        let permute = |(array, port): (Array, &caribou_ir::PortReport)| {
-            array
-                .permuted_axes(port.permutation.clone())
-                .as_standard_layout()
-                .into_owned()
-        };
-        arrays.into_iter().zip(ports).map(permute).collect()
-    };
-    let found = Session::new(&written)
-        .run(&permuted(inputs, &report.inputs))
-        .map_err(|error| Failure::Differ(format!("the archive can't be run: {error}")))?;
-    let differences =
-        model::differences(&permuted(expected, &report.outputs), &found).map_err(Failure::Differ)?;
-    let weighted = source
-        .nodes()
-        .filter(|(_, node)| !node.op.parameters().is_empty())
-        .count();
-    let tolerance = if weighted < DEEP { 1e-5 } else { 1e-4 };
-    for (port, (_, relative)) in report.outputs.iter().zip(&differences) {
-        // A NaN is no number below the tolerance.
-        if relative.is_nan() || *relative > tolerance {
-            return Err(Failure::Differ(format!(
-                "the archive computes something else: output {} differs by {relative:.1e}, tolerance {tolerance:.0e}",
-                port.name
-            )));
-        }
-    }
-    let largest = |f: fn(&(f64, f64)) -> f64| differences.iter().map(f).fold(0.0, f64::max);
-    Ok(Verification {
-        samples: SAMPLES,
-        max_abs: largest(|d| d.0),
-        max_rel: largest(|d| d.1),
-    })
 }

@@ -3,5 +3,6 @@
 pub(crate) mod convert;
 pub(crate) mod inspect;
 pub(crate) mod run;
+pub(crate) mod simplify;
 pub(crate) mod verify;
 pub(crate) mod words;

@@ -8,6 +8,7 @@ mod damaged;
 mod files;
 mod inspect;
 mod normalizer;
+mod optimize;
 mod parts;
 mod refusal;
 mod robustness;

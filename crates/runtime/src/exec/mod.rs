@@ -27,6 +27,15 @@ pub(crate) enum ExecError {
     Message(String),
 }
 
+impl std::fmt::Display for ExecError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tensor(source) => source.fmt(f),
+            Self::Message(message) => f.write_str(message),
+        }
+    }
+}
+
 impl From<TensorError> for ExecError {
     fn from(error: TensorError) -> Self {
         Self::Tensor(error)

@@ -1,0 +1,66 @@
+//! `caribou simplify`.
+
+use crate::archive::{self, Changed, Job, Model, SAMPLES};
+use crate::args::{Arguments, Parts, Target};
+use crate::failure::Failure;
+use crate::model;
+use crate::optimization::{Optimization, Truth, summary};
+use crate::output::{complain, print};
+use caribou_ir::Findings;
+use caribou_optimize::simplify::{Simplify as Options, simplify};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct Simplify {
+    /// The model; its format is found by its content.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+pub(crate) fn run(options: &Simplify, arguments: &Arguments) -> Result<(), Failure> {
+    let job = Job {
+        model: &options.model,
+        parts: &options.parts,
+        target: &options.target,
+        unroll_recurrent: None,
+        with_training_state: false,
+        arguments,
+    };
+    let conversion = archive::write(&job, Some(&mut |model| change(options, arguments, model)))?;
+    if !arguments.quiet {
+        conversion.findings.iter().for_each(complain);
+        print(&summary(&options.target, arguments.json, &conversion))?;
+    }
+    Ok(())
+}
+
+fn change(options: &Simplify, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
+    let folding = Options {
+        evaluate: Some(&caribou_runtime::evaluate),
+    };
+    let simplified = simplify(&model.graph, &folding)
+        .map_err(|error| Failure::model(format!("{}: {error}", options.model.display())))?;
+    let graph = model::validated(&options.model, simplified.graph, &arguments.limits())?;
+    let mut report = Optimization::new("simplify", model.source, &graph);
+    report.rewrites = simplified.rewrites;
+    if !options.target.no_verify {
+        let deviation = Truth::seeded(model.source, SAMPLES)?.deviation(&graph)?;
+        let tolerance = archive::tolerance(model.source);
+        if deviation.largest() > tolerance {
+            return Err(Failure::Differ(format!(
+                "the simplified network computes something else: a relative difference of {:.1e}, tolerance {tolerance:.0e}",
+                deviation.largest()
+            )));
+        }
+        report.deviation = Some(deviation);
+    }
+    Ok(Changed {
+        graph,
+        report,
+        findings: Findings::new(),
+    })
+}
