@@ -64,6 +64,8 @@ pub(crate) struct Case {
     pub(crate) unroll_recurrent: Option<usize>,
     /// The option `--cut-unsupported` of the conversion.
     pub(crate) cut_unsupported: Option<bool>,
+    /// The options `--input-shape`.
+    pub(crate) input_shapes: Option<Vec<Vec<usize>>>,
     /// The option `--phase`.
     pub(crate) phase: Option<String>,
     /// The option `--level`.
@@ -109,6 +111,12 @@ impl Case {
     pub(crate) fn options(&self) -> ReadOptions {
         ReadOptions {
             cut_unsupported: self.cut_unsupported.unwrap_or(false),
+            input_shapes: self
+                .input_shapes
+                .iter()
+                .flatten()
+                .map(|shape| shape.iter().copied().map(Some).collect())
+                .collect(),
             ..ReadOptions::default()
         }
     }

@@ -67,8 +67,8 @@ pub(crate) fn keras(
     Ok(())
 }
 
-/// Writes the cases of Caffe whose names match, computed by real Caffe on a JVM.
-pub(crate) fn caffe(root: &Path, out: &str, pattern: &str) -> Result<(), Failure> {
+/// Writes the cases of a corpus of Caffe whose names match, computed by real Caffe on a JVM.
+pub(crate) fn caffe(root: &Path, out: &str, corpus: &str, pattern: &str) -> Result<(), Failure> {
     let shell = Shell::new()?;
     let Some(classpath) = maven::classpath(root, "caffe-judge")? else {
         return Err("real Caffe comes with Maven and runs on Java; one of them is missing here".into());
@@ -77,6 +77,6 @@ pub(crate) fn caffe(root: &Path, out: &str, pattern: &str) -> Result<(), Failure
     let script = root.join("xtask/fixtures/caffe/generate.py");
     let out = root.join(out);
     shell.create_dir(&out)?;
-    cmd!(shell, "{python} {script} {out} {classpath} {pattern}").run()?;
+    cmd!(shell, "{python} {script} {out} {classpath} {pattern} {corpus}").run()?;
     Ok(())
 }

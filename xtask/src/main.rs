@@ -93,6 +93,9 @@ enum Framework {
         /// Only the cases whose name matches.
         #[arg(long, default_value = "*")]
         case: String,
+        /// A larger set of random networks in its place, in target/caffe-sweep.
+        #[arg(long)]
+        sweep: bool,
     },
     /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
@@ -140,8 +143,14 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             }
         }
         Task::Fixtures {
-            framework: Framework::Caffe { case },
-        } => fixtures::caffe(&root, "testdata/caffe", &case)?,
+            framework: Framework::Caffe { case, sweep },
+        } => {
+            let (out, corpus) = match sweep {
+                true => ("target/caffe-sweep", "sweep"),
+                false => ("testdata/caffe", "cases"),
+            };
+            fixtures::caffe(&root, out, corpus, &case)?;
+        }
         Task::Fixtures {
             framework: Framework::Sweep { case, keras3 },
         } => {

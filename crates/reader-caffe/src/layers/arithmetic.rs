@@ -5,7 +5,7 @@ use crate::schema::eltwise_parameter::EltwiseOp;
 use caribou_ir::op::{
     BatchNorm, Constant, Conv, Elementwise, ElementwiseKind, Op, Padding, Reshape, Size, Unary, UnaryKind,
 };
-use caribou_ir::{Finding, Producer, Tensor, ValueId};
+use caribou_ir::{Dim, Finding, Producer, Tensor, ValueId};
 
 fn elementwise(
     call: &mut Call<'_>,
@@ -271,7 +271,19 @@ pub(super) fn with_second(
 ) -> Result<ValueId, Box<Finding>> {
     let (shape, other) = (call.shape(x).clone(), call.shape(by).clone());
     let start = call.axis(axis, shape.rank())?;
-    let fits = start + other.rank() <= shape.rank() && shape.dims()[start..].starts_with(other.dims());
+    // One number for each example has a second axis here, and none in Caffe.
+    let number = other.rank() == 2 && other.size(1) == Some(1);
+    let lies = |dims: &[Dim]| {
+        shape
+            .dims()
+            .get(start..)
+            .is_some_and(|along| along.starts_with(dims))
+    };
+    let rank = match number && !lies(other.dims()) {
+        true => 1,
+        false => other.rank(),
+    };
+    let fits = lies(&other.dims()[..rank]);
     if start != 0 || !fits {
         return Err(call.refuse(
             MISFIT,
@@ -280,8 +292,8 @@ pub(super) fn with_second(
             ),
         ));
     }
-    let mut target: Vec<Size> = (0..other.rank()).map(Size::Keep).collect();
-    target.extend(std::iter::repeat_n(Size::Fixed(1), shape.rank() - other.rank()));
+    let mut target: Vec<Size> = (0..rank).map(Size::Keep).collect();
+    target.extend(std::iter::repeat_n(Size::Fixed(1), shape.rank() - rank));
     let by = if target.len() == other.rank() {
         by
     } else {

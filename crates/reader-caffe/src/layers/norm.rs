@@ -27,7 +27,8 @@ fn times(call: &Call<'_>, tensor: Tensor, factor: f32) -> Result<Tensor, Box<Fin
 pub(super) fn batch_norm(call: &mut Call<'_>) -> Tops {
     let parameters = call.parameters.batch_norm_param.clone().unwrap_or_default();
     let x = call.input()?;
-    if parameters.use_global_stats == Some(false) {
+    // In training, where it always does, what it learned takes its place.
+    if parameters.use_global_stats == Some(false) && !call.layer.is_training() {
         return Err(call.refuse(
             OPTION,
             "it normalises by the batch at hand (use_global_stats: false), not by what it learned",

@@ -1,12 +1,14 @@
 //! A network in one form: a list of layers with names, types, blobs and the parameters of today's `layer`, whatever
 //! words its file has, and only those that take part in the phase that was asked for.
 
+mod split;
 mod state;
 mod upgrade;
 
+pub(crate) use split::unsplit;
 pub(crate) use state::State;
 
-use crate::schema::{LayerParameter, NetParameter, ParamSpec};
+use crate::schema::{LayerParameter, NetParameter, ParamSpec, Phase};
 use crate::text::{Parsed, Unknown};
 use caribou_ir::{Code, Finding, Findings, Origin, Place, Severity};
 
@@ -29,6 +31,11 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// Whether it is the layer of training, whichever of both phases is being read.
+    pub(crate) fn is_training(&self) -> bool {
+        self.parameters.phase == Some(Phase::Train as i32)
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         let name = if self.name.is_empty() {
             "(unnamed)"
@@ -107,6 +114,11 @@ pub(crate) fn normalize(
             false
         }
     });
+    if state.training {
+        for layer in &mut layers {
+            layer.parameters.phase.get_or_insert(Phase::Train as i32);
+        }
+    }
     report(&parsed.unknown, &layers, strict, findings);
     Net {
         name: net.name().to_owned(),

@@ -7,6 +7,7 @@
 use super::WeightError;
 use super::wire::{Message, TODAY, V0, V1, Value, whole};
 use crate::layers::{self, Support};
+use crate::net::unsplit;
 use crate::schema::{self, NetParameter};
 use crate::text::Parsed;
 use caribou_ir::{Code, Finding, Findings, Limits, Origin, Place, Severity, Source};
@@ -166,6 +167,8 @@ pub(crate) fn network(
             );
         }
     }
+    let mut places = described.layer;
+    unsplit(&mut message, &mut places);
     let training = message
         .layer
         .iter()
@@ -177,7 +180,7 @@ pub(crate) fn network(
     }
     Ok(Parsed {
         message,
-        layer: described.layer,
+        layer: places,
         layers: described.layers,
         unknown: Vec::new(),
     })
