@@ -1,24 +1,41 @@
 //! Reads TensorFlow graphs (frozen GraphDef, SavedModel) into the caribou graph.
 //!
-//! [`file`] brings whatever was named into one flat graph of TensorFlow's operations ([`graph`]): functions inlined,
-//! variables as constants, only what the outputs need. From there on the file's form does not matter. Nothing in a
-//! file is ever executed, and no file but the named ones is opened.
+//! [`file`] reads whatever was named into a [`program`]: nodes, functions, values of variables. [`flatten`] makes it one
+//! flat [`graph`] of TensorFlow's operations: inputs and outputs chosen, functions inlined, variables as constants, only
+//! what the outputs need. From there on the file's form does not matter: [`build`] makes the graph of it. Nothing in a file
+//! is ever executed, and no file but the named ones is opened.
 
 mod build;
+mod choice;
 mod file;
+mod flatten;
 mod fold;
 mod graph;
 mod idioms;
 #[allow(dead_code)]
 mod literal;
 mod ops;
+#[allow(dead_code)]
+mod program;
 mod schema;
 
-use caribou_ir::{Confidence, Import, ReadError, ReadOptions, Reader, Source};
+use caribou_ir::{Confidence, Findings, Import, ReadError, ReadOptions, Reader, Source};
+pub use choice::{Binding, InputChoice};
 
 /// Reads TensorFlow models.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct TensorflowReader;
+#[derive(Debug, Clone, Default)]
+pub struct TensorflowReader {
+    /// What is fed, in this order: nodes or tensors, also within the graph, or inputs of the signature. Where there is
+    /// none, the signature tells, or the placeholders that the outputs need.
+    pub inputs: Vec<InputChoice>,
+    /// What is fetched, in this order: nodes, tensors (`name:1`), or outputs of the signature. Where there is none, the
+    /// signature tells, or what no other node reads.
+    pub outputs: Vec<String>,
+    /// The signature of a SavedModel; `serving_default` where it is not given.
+    pub signature: Option<String>,
+    /// Values of placeholders that are no inputs.
+    pub bind: Vec<Binding>,
+}
 
 impl Reader for TensorflowReader {
     fn name(&self) -> &'static str {
@@ -26,56 +43,41 @@ impl Reader for TensorflowReader {
     }
 
     fn probe(&self, source: &Source) -> Confidence {
-        if is_graph_def(source.bytes()) {
-            Confidence::Maybe
-        } else {
-            Confidence::No
-        }
+        file::probe(source)
     }
 
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
-        let flat = file::frozen(source, &options.limits).map_err(|message| ReadError::Format {
+        let program = file::open(source, &options.limits).map_err(|message| ReadError::Format {
             path: source.path().to_path_buf(),
             message,
             help: "expected a frozen TensorFlow graph (GraphDef)".into(),
         })?;
-        match build::build(&flat) {
-            Ok(built) => Ok(Import {
-                graph: built.graph,
-                findings: built.findings,
-                training: None,
-                normalizer: None,
-                format: flat.format,
-            }),
-            Err(unreadable) => Err(ReadError::Refused {
-                path: source.path().to_path_buf(),
-                findings: unreadable.findings,
-                rest: Some(unreadable.rest),
-            }),
+        let mut findings = Findings::new();
+        let flat = flatten::flatten(&program, self, options, &mut findings);
+        let refused = |findings, rest| ReadError::Refused {
+            path: source.path().to_path_buf(),
+            findings,
+            rest,
+        };
+        // The operations of a graph that is not whole say nothing.
+        if findings.has_errors() {
+            return Err(refused(findings, None));
         }
-    }
-}
-
-/// Whether the bytes begin as a GraphDef does: field 1, a node of some length, whose own field 1 is a printable name.
-fn is_graph_def(bytes: &[u8]) -> bool {
-    let Some((&0x0a, rest)) = bytes.split_first() else {
-        return false;
-    };
-    let length = rest.iter().take(5).position(|byte| byte & 0x80 == 0);
-    let Some([0x0a, count, name @ ..]) = length.and_then(|length| rest.get(length + 1..)) else {
-        return false;
-    };
-    let name = name.get(..usize::from(*count)).unwrap_or_default();
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_node_with_a_name_is_a_graph() {
-        assert!(super::is_graph_def(b"\x0a\x10\x0a\x05input\x12\x0bPlaceholder"));
-        assert!(!super::is_graph_def(b"\x89HDF\r\n\x1a\n"));
-        assert!(!super::is_graph_def(b"\x0a"));
-        assert!(!super::is_graph_def(b""));
+        match build::build(&flat) {
+            Ok(built) => {
+                findings.extend(built.findings);
+                Ok(Import {
+                    graph: built.graph,
+                    findings,
+                    training: None,
+                    normalizer: None,
+                    format: flat.format,
+                })
+            }
+            Err(unreadable) => {
+                findings.extend(unreadable.findings);
+                Err(refused(findings, Some(unreadable.rest)))
+            }
+        }
     }
 }

@@ -86,6 +86,29 @@ pub(crate) fn read(proto: &TensorProto, map: &Arc<Mmap>, limits: &Limits) -> Res
     Ok(Literal::Numbers(tensor))
 }
 
+/// The most elements of [`filled`].
+const FILLED: usize = 1 << 20;
+
+/// An array with one number everywhere; `None` when the type can't hold it.
+pub(crate) fn filled(kind: DataType, shape: &[usize], value: f64) -> Option<Literal> {
+    let count = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size))?;
+    let dtype = dtype(kind).filter(|_| count <= FILLED)?;
+    let whole = value.fract() == 0.0;
+    let element = match dtype {
+        DType::F32 => (value as f32).to_le_bytes().to_vec(),
+        DType::F64 => value.to_le_bytes().to_vec(),
+        DType::F16 => half::f16::from_f64(value).to_le_bytes().to_vec(),
+        DType::BF16 => half::bf16::from_f64(value).to_le_bytes().to_vec(),
+        DType::Bool if value == 0.0 || value == 1.0 => vec![value as u8],
+        DType::U8 if whole && (0.0..=255.0).contains(&value) => vec![value as u8],
+        DType::I32 if whole && value.abs() < 2f64.powi(31) => (value as i32).to_le_bytes().to_vec(),
+        DType::I64 if whole && value.abs() < 2f64.powi(53) => (value as i64).to_le_bytes().to_vec(),
+        _ => return None,
+    };
+    let bytes = TensorData::Owned(Arc::from(element.repeat(count)));
+    Tensor::new(shape, dtype, Endian::Little, bytes).ok().map(Literal::Numbers)
+}
+
 fn sizes(proto: &TensorProto, limits: &Limits) -> Result<Vec<usize>, LiteralError> {
     let dims = proto
         .tensor_shape

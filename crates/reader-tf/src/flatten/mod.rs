@@ -1,0 +1,549 @@
+//! From what a file says to one flat graph: what is fed and fetched is chosen, what the outputs need is taken in order,
+//! calls are replaced by the bodies of their functions.
+
+mod bind;
+mod body;
+mod branch;
+mod call;
+mod ends;
+mod order;
+mod slots;
+mod variable;
+
+use crate::TensorflowReader;
+use crate::graph::{Feed, Fetch, Flat, Node, Output};
+use crate::literal::{self, Literal};
+use crate::program::Program;
+use crate::schema::attr_value::Value;
+use crate::schema::{AttrValue, DataType, NodeDef, TensorShapeProto};
+use body::{Body, Reference};
+use caribou_ir::{Code, Finding, Findings, Limits, Origin, ReadOptions, Severity};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Two nodes have one name.
+const DUPLICATE: Code = Code("T0101");
+/// A node reads what is not there.
+const MISSING: Code = Code("T0102");
+/// Nodes read each other in a circle.
+const CYCLE: Code = Code("T0103");
+/// A constant can't be read.
+const CONSTANT: Code = Code("T0104");
+/// There are too many nodes.
+const TOO_MANY: Code = Code("T0105");
+
+/// Makes the flat graph of a program. Whatever is wrong with it is in `findings`; with errors among them the graph is not
+/// whole.
+pub(crate) fn flatten(
+    program: &Program,
+    reader: &TensorflowReader,
+    options: &ReadOptions,
+    findings: &mut Findings,
+) -> Flat {
+    let body = Body::graph(&program.nodes, &program.functions);
+    let ends = ends::choose(&body, program, reader, options, findings);
+    let mut flattener = Flattener {
+        program,
+        reader,
+        limits: &options.limits,
+        findings,
+        flat: Flat {
+            format: program.format.clone(),
+            ..Flat::default()
+        },
+        names: HashSet::new(),
+        calls: Vec::new(),
+        attributes: HashMap::new(),
+        assigned: Vec::new(),
+    };
+    flattener.main(&body, &ends);
+    let Flattener { mut flat, assigned, .. } = flattener;
+    branch::resolve(&mut flat);
+    let mut flat = flat.pruned(findings);
+    variable::report(&flat, |name| program.variables.get(name)?.as_ref().err().cloned(), findings);
+    variable::report_changes(&flat, &assigned, findings);
+    for (feed, given) in flat.feeds.iter_mut().zip(&options.input_shapes) {
+        feed.refine(given);
+    }
+    flat
+}
+
+impl Feed {
+    /// Takes sizes from `given`, but for the number of examples, where none are known.
+    fn refine(&mut self, given: &[Option<usize>]) {
+        let examples = |(axis, &size): (usize, &Option<usize>)| size.filter(|_| axis > 0);
+        let given: Vec<Option<usize>> = given.iter().enumerate().map(examples).collect();
+        match &mut self.shape {
+            None => self.shape = Some(given),
+            Some(shape) if shape.len() == given.len() => {
+                for (size, given) in shape.iter_mut().zip(given) {
+                    *size = size.or(given);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// A flat graph that is being made.
+struct Flattener<'a> {
+    program: &'a Program,
+    reader: &'a TensorflowReader,
+    limits: &'a Limits,
+    findings: &'a mut Findings,
+    flat: Flat,
+    /// The names that nodes have.
+    names: HashSet<Arc<str>>,
+    /// The functions that are being inlined, outermost first.
+    calls: Vec<String>,
+    /// What the attributes of the function are that is being inlined.
+    attributes: HashMap<String, AttrValue>,
+    /// Variables that are given a value, with the node that does it.
+    assigned: Vec<(Arc<str>, Origin)>,
+}
+
+/// What a node of a body became.
+#[derive(Clone)]
+enum Made {
+    /// Nothing: it is not needed, or something is wrong with it.
+    Nothing,
+    /// A node of the flat graph, with the same outputs.
+    Node(usize),
+    /// Outputs of other nodes.
+    Outputs(Vec<Output>),
+}
+
+impl Made {
+    fn output(&self, slot: usize) -> Option<Output> {
+        match self {
+            Self::Nothing => None,
+            Self::Node(node) => Some(Output { node: *node, slot }),
+            Self::Outputs(outputs) => outputs.get(slot).copied(),
+        }
+    }
+}
+
+/// Nodes in whose place something else stands.
+type Fixed = HashMap<(usize, usize), Output>;
+
+/// The edges of a body that lead backwards.
+fn is_back_edge(body: &Body<'_>, from: &Reference, to: usize) -> bool {
+    let op = |node: usize| body.nodes[node].op.as_str();
+    matches!(op(to), "Merge" | "RefMerge")
+        && matches!(from, Reference::Node(node, _) if matches!(op(*node), "NextIteration" | "RefNextIteration"))
+}
+
+impl<'a> Flattener<'a> {
+    fn main(&mut self, body: &Body<'_>, ends: &ends::Ends) {
+        let mut fixed = Fixed::new();
+        let mut wanted = Vec::new();
+        let placeholders = self.placeholders(body, ends, &mut fixed);
+        for fetch in &ends.fetches {
+            wanted.push(Reference::Node(fetch.node, fetch.slot));
+        }
+        if !placeholders {
+            return;
+        }
+        let outputs = self.walk(body, &wanted, &[], &fixed, "");
+        for (fetch, output) in ends.fetches.iter().zip(outputs) {
+            if let Some(output) = output {
+                self.flat.fetches.push(Fetch {
+                    name: fetch.name.clone(),
+                    output,
+                });
+            }
+        }
+    }
+
+    /// Puts what is fed in front of the graph, in its order, and fixes what stands for it. False when something is wrong.
+    fn placeholders(&mut self, body: &Body<'_>, ends: &ends::Ends, fixed: &mut Fixed) -> bool {
+        let roots = ends.fetches.iter().map(|fetch| fetch.node);
+        let fed: HashSet<(usize, usize)> = ends.feeds.iter().map(|feed| (feed.node, feed.slot)).collect();
+        let reads = |node: usize| reads(body, node, |reference| fed.contains(reference));
+        let needed = match order::needed(body.nodes.len(), roots, reads) {
+            Ok(needed) => needed,
+            Err(cycle) => {
+                self.cycle(body, &cycle);
+                return false;
+            }
+        };
+        if needed.len() > self.limits.nodes {
+            let message = format!(
+                "the graph has {} nodes, the limit is {}",
+                needed.len(),
+                self.limits.nodes
+            );
+            self.findings.push(
+                Finding::new(Severity::Error, TOO_MANY, None, message)
+                    .with_help("raise it: --limit nodes=NUMBER"),
+            );
+            return false;
+        }
+        let used: HashSet<(usize, usize)> = needed
+            .iter()
+            .flat_map(|&node| &body.inputs[node])
+            .filter_map(|reference| match reference {
+                Reference::Node(node, slot) => Some((*node, *slot)),
+                _ => None,
+            })
+            .chain(ends.fetches.iter().map(|fetch| (fetch.node, fetch.slot)))
+            .collect();
+        let mut sound = true;
+        for feed in &ends.feeds {
+            if !used.contains(&(feed.node, feed.slot)) {
+                self.findings.push(ends::unused(body, feed));
+                continue;
+            }
+            let output = self.feed(&body.nodes[feed.node], feed);
+            fixed.insert((feed.node, feed.slot), output);
+        }
+        let mut waiting: Vec<usize> = needed
+            .into_iter()
+            .filter(|&node| bind::is_placeholder(&body.nodes[node].op) && !fixed.contains_key(&(node, 0)))
+            .collect();
+        waiting.sort_unstable();
+        for node in waiting {
+            match bind::decide(body, node, ends, self.reader, self.findings) {
+                bind::Decision::Feed(feed) => {
+                    let output = self.feed(&body.nodes[node], &feed);
+                    fixed.insert((node, 0), output);
+                }
+                bind::Decision::Value(literal) => {
+                    let made = self.push(Node {
+                        name: body.nodes[node].name.as_str().into(),
+                        op: "Const".into(),
+                        inputs: Vec::new(),
+                        attributes: attributes(&body.nodes[node]),
+                        literal: Some(literal),
+                    });
+                    fixed.insert((node, 0), Output { node: made, slot: 0 });
+                }
+                bind::Decision::Default => {}
+                bind::Decision::Unbound => sound = false,
+            }
+        }
+        sound
+    }
+
+    /// A placeholder for what is fed.
+    fn feed(&mut self, node: &NodeDef, feed: &ends::Feeding) -> Output {
+        let kind = ends::dtype(node, feed.slot);
+        let mut attributes = HashMap::new();
+        attributes.insert(
+            "dtype".to_owned(),
+            AttrValue {
+                value: Some(Value::Type(kind as i32)),
+            },
+        );
+        let made = self.push(Node {
+            name: node.name.as_str().into(),
+            op: "Placeholder".into(),
+            inputs: Vec::new(),
+            attributes,
+            literal: None,
+        });
+        let output = Output { node: made, slot: 0 };
+        self.flat.feeds.push(Feed {
+            name: feed.name.clone(),
+            output,
+            shape: feed.shape.clone(),
+        });
+        output
+    }
+
+    /// Adds a node under a name of its own.
+    fn push(&mut self, mut node: Node) -> usize {
+        if self.names.contains(&node.name) {
+            let mut number = 1usize;
+            node.name = loop {
+                let name: Arc<str> = format!("{}_{number}", node.name).into();
+                if !self.names.contains(&name) {
+                    break name;
+                }
+                number += 1;
+            };
+        }
+        self.names.insert(Arc::clone(&node.name));
+        self.flat.nodes.push(node);
+        self.flat.nodes.len() - 1
+    }
+
+    fn cycle(&mut self, body: &Body<'_>, cycle: &[usize]) {
+        let names: Vec<&str> = cycle.iter().map(|&node| body.nodes[node].name.as_str()).collect();
+        let Some(&first) = cycle.first() else {
+            return;
+        };
+        let shown = match names.len() {
+            0..=6 => names.join(", "),
+            many => format!("{}, … ({many} nodes)", names[..6].join(", ")),
+        };
+        self.findings.push(Finding::error(
+            CYCLE,
+            &origin(&body.nodes[first], ""),
+            format!("the graph runs in a circle: {shown}"),
+        ));
+    }
+
+    /// Takes what `wanted` needs of a body, and gives what that became.
+    fn walk(
+        &mut self,
+        body: &Body<'_>,
+        wanted: &[Reference],
+        arguments: &[Output],
+        fixed: &Fixed,
+        prefix: &str,
+    ) -> Vec<Option<Output>> {
+        for &duplicate in &body.duplicates {
+            self.findings.push(Finding::error(
+                DUPLICATE,
+                &origin(&body.nodes[duplicate], prefix),
+                "another node has this name",
+            ));
+        }
+        let roots = wanted.iter().filter_map(|reference| match reference {
+            Reference::Node(node, slot) if !fixed.contains_key(&(*node, *slot)) => Some(*node),
+            _ => None,
+        });
+        let order = order::needed(body.nodes.len(), roots, |node| {
+            reads(body, node, |reference| fixed.contains_key(reference))
+        });
+        let order = match order {
+            Ok(order) => order,
+            Err(cycle) => {
+                self.cycle(body, &cycle);
+                return vec![None; wanted.len()];
+            }
+        };
+        let mut made = vec![Made::Nothing; body.nodes.len()];
+        let found = |made: &[Made], reference: &Reference| match reference {
+            Reference::Node(node, slot) => match fixed.get(&(*node, *slot)) {
+                Some(&output) => Some(output),
+                None => made[*node].output(*slot),
+            },
+            Reference::Argument(argument) => arguments.get(*argument).copied(),
+            Reference::Missing(_) => None,
+        };
+        let mut patches = Vec::new();
+        for position in order {
+            let node = &body.nodes[position];
+            let origin = origin(node, prefix);
+            let mut inputs = Vec::new();
+            let mut complete = true;
+            for reference in &body.inputs[position] {
+                match found(&made, reference) {
+                    Some(output) => inputs.push(output),
+                    None if is_back_edge(body, reference, position) => {
+                        patches.push((position, inputs.len(), reference.clone()));
+                        inputs.push(Output { node: usize::MAX, slot: 0 });
+                    }
+                    None => {
+                        complete = false;
+                        if let Reference::Missing(name) = reference {
+                            self.findings.push(Finding::error(
+                                MISSING,
+                                &origin,
+                                format!("it reads {name}, and there is no such node"),
+                            ));
+                        }
+                    }
+                }
+            }
+            if !complete {
+                continue;
+            }
+            if self.flat.nodes.len() >= self.limits.nodes {
+                self.too_many();
+                return vec![None; wanted.len()];
+            }
+            made[position] = self.node(node, inputs, origin, prefix);
+        }
+        for (position, input, reference) in patches {
+            if let (Made::Node(merge), Some(output)) = (&made[position], found(&made, &reference)) {
+                self.flat.nodes[*merge].inputs[input] = output;
+            }
+        }
+        wanted.iter().map(|reference| found(&made, reference)).collect()
+    }
+
+    fn too_many(&mut self) {
+        let message = format!(
+            "with its functions inlined, the graph has more than {} nodes",
+            self.limits.nodes
+        );
+        self.findings.push(
+            Finding::new(Severity::Error, TOO_MANY, None, message)
+                .with_help("raise the limit: --limit nodes=NUMBER"),
+        );
+    }
+
+    /// Takes one node, whose inputs are there.
+    fn node(&mut self, node: &NodeDef, inputs: Vec<Output>, origin: Origin, prefix: &str) -> Made {
+        if let Some(made) = self.call(node, &inputs, &origin, prefix) {
+            return made;
+        }
+        if let Some(made) = self.variable(node, &inputs, &origin) {
+            return made;
+        }
+        // A placeholder that keeps its default is what that is.
+        if let ("PlaceholderWithDefault", [input]) = (node.op.as_str(), &inputs[..]) {
+            return Made::Outputs(vec![*input]);
+        }
+        let literal = match (node.op.as_str(), node.attr.get("value").map(|value| &value.value)) {
+            ("Const", Some(Some(Value::Tensor(tensor)))) => {
+                match literal::read(tensor, &self.program.map, self.limits) {
+                    Ok(literal) => Some(literal),
+                    Err(error) => {
+                        self.findings
+                            .push(Finding::error(CONSTANT, &origin, error.to_string()));
+                        return Made::Nothing;
+                    }
+                }
+            }
+            ("Const", _) => {
+                self.findings
+                    .push(Finding::error(CONSTANT, &origin, "it has no value"));
+                return Made::Nothing;
+            }
+            _ => None,
+        };
+        let attributes = self.substituted(attributes(node));
+        Made::Node(self.push(Node {
+            name: origin.layer,
+            op: origin.kind,
+            inputs,
+            attributes,
+            literal,
+        }))
+    }
+
+    /// A node that holds a value.
+    fn constant(&mut self, name: &str, literal: Literal) -> usize {
+        self.push(Node {
+            name: name.into(),
+            op: "Const".into(),
+            inputs: Vec::new(),
+            attributes: HashMap::new(),
+            literal: Some(literal),
+        })
+    }
+}
+
+/// What a node of a body reads, without what is fixed.
+fn reads(body: &Body<'_>, node: usize, fixed: impl Fn(&(usize, usize)) -> bool) -> order::Reads {
+    let (mut before, mut later) = (Vec::new(), Vec::new());
+    for reference in &body.inputs[node] {
+        if let Reference::Node(from, slot) = reference
+            && !fixed(&(*from, *slot))
+        {
+            match is_back_edge(body, reference, node) {
+                true => later.push(*from),
+                false => before.push(*from),
+            }
+        }
+    }
+    order::Reads { before, later }
+}
+
+/// A node as messages name it.
+fn origin(node: &NodeDef, prefix: &str) -> Origin {
+    Origin::new(format!("{prefix}{}", node.name), node.op.as_str())
+}
+
+/// What a node says of itself: names with an underscore in front are notes of TensorFlow's own, and a value is a literal.
+fn attributes(node: &NodeDef) -> HashMap<String, AttrValue> {
+    let kept = node
+        .attr
+        .iter()
+        .filter(|(name, value)| !name.starts_with('_') && !matches!(value.value, Some(Value::Tensor(_))));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The sizes of a shape; `None` where even the number of axes is unknown.
+pub(crate) fn sizes(shape: &TensorShapeProto) -> Option<Vec<Option<usize>>> {
+    let size = |dim: &crate::schema::tensor_shape_proto::Dim| usize::try_from(dim.size).ok();
+    (!shape.unknown_rank).then(|| shape.dim.iter().map(size).collect())
+}
+
+/// An attribute that is a type.
+fn type_of(node: &NodeDef, name: &str) -> Option<DataType> {
+    match node.attr.get(name)?.value.as_ref()? {
+        Value::Type(kind) => DataType::try_from(*kind).ok(),
+        _ => None,
+    }
+}
+
+impl Flat {
+    /// The graph with only what the fetched outputs need, each node behind those that it reads but for loops.
+    fn pruned(self, findings: &mut Findings) -> Self {
+        let back = |to: &Node, from: usize| {
+            &*to.op == "Merge"
+                && self
+                    .nodes
+                    .get(from)
+                    .is_some_and(|from| matches!(&*from.op, "NextIteration" | "RefNextIteration"))
+        };
+        let roots = self.fetches.iter().map(|fetch| fetch.output.node);
+        let order = order::needed(self.nodes.len(), roots, |node| {
+            let (mut before, mut later) = (Vec::new(), Vec::new());
+            for input in &self.nodes[node].inputs {
+                match back(&self.nodes[node], input.node) {
+                    true => later.push(input.node),
+                    false => before.push(input.node),
+                }
+            }
+            order::Reads { before, later }
+        });
+        let order = match order {
+            Ok(order) => order,
+            Err(cycle) => {
+                let first = cycle.first().and_then(|&node| self.nodes.get(node));
+                findings.push(Finding::new(
+                    Severity::Error,
+                    CYCLE,
+                    first.map(Node::origin),
+                    "the graph runs in a circle",
+                ));
+                return self;
+            }
+        };
+        let mut moved = vec![usize::MAX; self.nodes.len()];
+        let feeds: Vec<usize> = self.feeds.iter().map(|feed| feed.output.node).collect();
+        let kept: HashSet<usize> = order.iter().copied().collect();
+        let order: Vec<usize> = feeds
+            .iter()
+            .copied()
+            .filter(|node| kept.contains(node))
+            .chain(order.into_iter().filter(|node| !feeds.contains(node)))
+            .collect();
+        for (to, &from) in order.iter().enumerate() {
+            moved[from] = to;
+        }
+        let at = |output: Output| Output {
+            node: moved.get(output.node).copied().unwrap_or(usize::MAX),
+            slot: output.slot,
+        };
+        let mut nodes: Vec<Option<Node>> = self.nodes.into_iter().map(Some).collect();
+        let nodes = order
+            .iter()
+            .filter_map(|&from| nodes.get_mut(from).and_then(Option::take))
+            .map(|mut node| {
+                node.inputs.iter_mut().for_each(|input| *input = at(*input));
+                node
+            })
+            .collect();
+        let feeds = self.feeds.into_iter().map(|feed| Feed {
+            output: at(feed.output),
+            ..feed
+        });
+        let fetches = self.fetches.into_iter().map(|fetch| Fetch {
+            output: at(fetch.output),
+            ..fetch
+        });
+        Self {
+            nodes,
+            feeds: feeds.filter(|feed| feed.output.node != usize::MAX).collect(),
+            fetches: fetches.collect(),
+            format: self.format,
+        }
+    }
+}
