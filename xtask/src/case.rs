@@ -4,9 +4,10 @@ use crate::Failure;
 use caribou_ir::{ReadOptions, Reader, Source};
 use caribou_reader_caffe::CaffeReader;
 use caribou_reader_keras::KerasReader;
-use caribou_reader_tf::TensorflowReader;
+use caribou_reader_tf::{Binding, InputChoice, TensorflowReader};
 use ndarray::ArrayD;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// How a framework's models lie in the folders of their cases.
@@ -39,9 +40,36 @@ const FRAMEWORKS: &[Framework] = &[
         },
     },
     Framework {
-        models: &["model.pb"],
-        weights: &[],
-        reader: |_| Box::new(TensorflowReader),
+        models: &[
+            "model.pb",
+            "model.pbtxt",
+            "saved_model",
+            "saved_model.pb",
+            "saved_model.pbtxt",
+        ],
+        weights: &["model.ckpt.index"],
+        reader: |case| {
+            Box::new(TensorflowReader {
+                inputs: case
+                    .input_nodes
+                    .iter()
+                    .flatten()
+                    .cloned()
+                    .map(InputChoice::from)
+                    .collect(),
+                outputs: case.output_nodes.clone().unwrap_or_default(),
+                signature: case.signature.clone(),
+                bind: case
+                    .bind
+                    .iter()
+                    .flatten()
+                    .map(|(name, &value)| Binding {
+                        name: name.clone(),
+                        value,
+                    })
+                    .collect(),
+            })
+        },
     },
 ];
 
@@ -72,10 +100,34 @@ pub(crate) struct Case {
     pub(crate) level: Option<i32>,
     /// The options `--stage`.
     pub(crate) stages: Option<Vec<String>>,
+    /// What is fed of a TensorFlow graph, where that is said.
+    pub(crate) input_nodes: Option<Vec<InputNode>>,
+    /// What is fetched of a TensorFlow graph, where that is said.
+    pub(crate) output_nodes: Option<Vec<String>>,
+    /// The option `--signature`.
+    pub(crate) signature: Option<String>,
+    /// The options `--bind`: numbers by the names of placeholders.
+    pub(crate) bind: Option<BTreeMap<String, f64>>,
     /// How the source framework went on training it.
     pub(crate) training: Option<Course>,
     #[serde(skip)]
     pub(crate) directory: PathBuf,
+}
+
+/// A node or tensor that is fed, with its shape where the graph does not say it: `null` for an unknown size.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct InputNode {
+    name: String,
+    shape: Option<Vec<Option<usize>>>,
+}
+
+impl From<InputNode> for InputChoice {
+    fn from(node: InputNode) -> Self {
+        Self {
+            name: node.name,
+            shape: node.shape,
+        }
+    }
 }
 
 /// Recorded training: batches, used one after the other and then again, and the loss of each before its step.

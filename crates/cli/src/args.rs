@@ -7,7 +7,11 @@ use caribou_writer_dl4j::{ArchiveLayout, Compression};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Carries trained Keras and Caffe models to DeepLearning4j, and proves that they still compute the same function.
+mod tensorflow;
+
+pub(crate) use tensorflow::{Ends, GraphParts};
+
+/// Carries trained Keras, Caffe and TensorFlow models to DeepLearning4j, and proves that they still compute the same function.
 #[derive(Parser)]
 #[command(
     name = "caribou",
@@ -147,6 +151,8 @@ pub(crate) struct Parts {
     /// A stage that the rules of a Caffe network's layers speak of; may be given several times.
     #[arg(long = "stage", value_name = "STAGE")]
     pub(crate) stages: Vec<String>,
+    #[command(flatten)]
+    pub(crate) graph: GraphParts,
 }
 
 impl Parts {
@@ -174,7 +180,7 @@ pub(crate) enum PhaseChoice {
 pub(crate) enum Command {
     /// Write a model as a DL4J archive that stock ModelSerializer restores.
     #[command(
-        after_help = "Examples:\n  caribou convert model.h5 -o model.zip --report model.json\n  caribou convert weights.h5 --config model.json -o model.zip\n  caribou convert deploy.prototxt --weights net.caffemodel -o net.zip"
+        after_help = "Examples:\n  caribou convert model.h5 -o model.zip --report model.json\n  caribou convert weights.h5 --config model.json -o model.zip\n  caribou convert deploy.prototxt --weights net.caffemodel -o net.zip\n  caribou convert frozen.pb --input image=?x224x224x3 --output Softmax -o net.zip"
     )]
     Convert(Convert),
     /// Write a model with fewer operators that compute the same: normalisations folded into weights, identities dropped.
@@ -215,8 +221,18 @@ pub(crate) struct Convert {
 /// Where an archive goes, and how it is written.
 #[derive(Args)]
 pub(crate) struct Target {
+    #[command(flatten)]
+    pub(crate) ends: Ends,
     /// Where to write the archive.
-    #[arg(short, long, value_name = "OUT.zip")]
+    #[arg(
+        short = 'o',
+        long = "out",
+        value_name = "OUT.zip",
+        required_unless_present = "ends-output"
+    )]
+    pub(crate) out: Option<PathBuf>,
+    /// The same, settled.
+    #[arg(skip)]
     pub(crate) output: PathBuf,
     /// The axis order of inputs and outputs: the source's, or DL4J's own.
     #[arg(long, value_enum, default_value = "keep")]
@@ -241,6 +257,8 @@ pub(crate) struct Inspect {
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) parts: Parts,
+    #[command(flatten)]
+    pub(crate) ends: Ends,
 }
 
 #[derive(Args)]
@@ -263,6 +281,8 @@ pub(crate) struct Verify {
     pub(crate) a: PathBuf,
     #[command(flatten)]
     pub(crate) parts: Parts,
+    #[command(flatten)]
+    pub(crate) ends: Ends,
     /// The other model.
     pub(crate) b: PathBuf,
     /// Inputs by name, in the axis order of the reference.

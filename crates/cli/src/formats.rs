@@ -28,7 +28,12 @@ fn readers(parts: &Parts, solver: Option<Source>, mean_file: Option<Source>) -> 
                 scale: parts.input_scale,
             },
         }),
-        Box::new(caribou_reader_tf::TensorflowReader),
+        Box::new(caribou_reader_tf::TensorflowReader {
+            inputs: parts.graph.inputs.clone(),
+            outputs: parts.graph.outputs.clone(),
+            signature: parts.graph.signature.clone(),
+            bind: parts.graph.bind.clone(),
+        }),
     ]
 }
 

@@ -19,7 +19,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse_from(normalizer::joined(std::env::args_os()));
+    let arguments = Arguments::parse_from(normalizer::joined(std::env::args_os())).settled();
     let result = match &arguments.command {
         Command::Convert(options) => command::convert::run(options, &arguments),
         Command::Simplify(options) => command::simplify::run(options, &arguments),

@@ -82,7 +82,10 @@ mod tests {
     #[test]
     fn inputs_and_bindings_are_read() {
         let input: InputChoice = "a/b:1=?x3".parse().unwrap();
-        assert_eq!((input.name.as_str(), input.shape), ("a/b:1", Some(vec![None, Some(3)])));
+        assert_eq!(
+            (input.name.as_str(), input.shape),
+            ("a/b:1", Some(vec![None, Some(3)]))
+        );
         let input: InputChoice = "x=[1,-1,2]".parse().unwrap();
         assert_eq!(input.shape, Some(vec![Some(1), None, Some(2)]));
         assert_eq!("x".parse::<InputChoice>().unwrap().shape, None);

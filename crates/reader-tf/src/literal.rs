@@ -106,7 +106,9 @@ pub(crate) fn filled(kind: DataType, shape: &[usize], value: f64) -> Option<Lite
         _ => return None,
     };
     let bytes = TensorData::Owned(Arc::from(element.repeat(count)));
-    Tensor::new(shape, dtype, Endian::Little, bytes).ok().map(Literal::Numbers)
+    Tensor::new(shape, dtype, Endian::Little, bytes)
+        .ok()
+        .map(Literal::Numbers)
 }
 
 fn sizes(proto: &TensorProto, limits: &Limits) -> Result<Vec<usize>, LiteralError> {

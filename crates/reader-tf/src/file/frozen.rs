@@ -30,7 +30,12 @@ pub(crate) fn program(graph: GraphDef, source: &Source, format: String) -> Progr
 
 /// Functions by name.
 pub(crate) fn functions(list: Vec<FunctionDef>) -> HashMap<String, FunctionDef> {
-    let name = |function: &FunctionDef| function.signature.as_ref().map(|signature| signature.name.clone());
+    let name = |function: &FunctionDef| {
+        function
+            .signature
+            .as_ref()
+            .map(|signature| signature.name.clone())
+    };
     list.into_iter()
         .filter_map(|function| Some((name(&function)?, function)))
         .collect()

@@ -23,7 +23,9 @@ impl AsRef<[u8]> for Mapped {
 pub(crate) fn decode<M: prost::Message + Default>(source: &Source, name: &str) -> Result<M, String> {
     let bytes = Bytes::from_owner(Mapped(Arc::clone(source.map())));
     M::decode(bytes).map_err(|error| match damage(source.bytes(), name) {
-        Some((offset, path)) => format!("byte {offset}, in {path}: the file is damaged or incomplete ({error})"),
+        Some((offset, path)) => {
+            format!("byte {offset}, in {path}: the file is damaged or incomplete ({error})")
+        }
         None => error.to_string(),
     })
 }
@@ -91,7 +93,9 @@ impl Walk<'_> {
                     self.message(content.start, content.end, &inner)?;
                 }
                 Kind::Message(_) => return Err(start),
-                Kind::String if std::str::from_utf8(&self.bytes[content.clone()]).is_err() => return Err(start),
+                Kind::String if std::str::from_utf8(&self.bytes[content.clone()]).is_err() => {
+                    return Err(start);
+                }
                 _ => {}
             }
             self.path.pop();

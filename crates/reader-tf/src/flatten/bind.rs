@@ -70,7 +70,11 @@ pub(super) fn decide(
             Some(literal) => Decision::Value(literal),
             None => refuse(
                 findings,
-                format!("{} is no value for a placeholder of type {}", binding.value, kind.as_str_name()),
+                format!(
+                    "{} is no value for a placeholder of type {}",
+                    binding.value,
+                    kind.as_str_name()
+                ),
                 "bind numbers of a known shape only".into(),
             ),
         };
@@ -88,7 +92,10 @@ pub(super) fn decide(
     let last = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     let words = name.to_ascii_lowercase();
     let guess = match kind {
-        DataType::DtBool if small && (SWITCHES.iter().any(|word| words.contains(word)) || only_switches(body, position)) => {
+        DataType::DtBool
+            if small
+                && (SWITCHES.iter().any(|word| words.contains(word)) || only_switches(body, position)) =>
+        {
             Some(0.0)
         }
         _ if (scalar || shape.is_none()) && is_float(kind) && before_dropout(body, position) => RATES
@@ -104,22 +111,38 @@ pub(super) fn decide(
             _ => guess.to_string(),
         };
         findings.push(
-            Finding::note(BOUND, &origin, format!("it is bound to {shown}, its value outside of training"))
-                .with_help(format!("--bind {name}=VALUE binds it otherwise")),
+            Finding::note(
+                BOUND,
+                &origin,
+                format!("it is bound to {shown}, its value outside of training"),
+            )
+            .with_help(format!("--bind {name}=VALUE binds it otherwise")),
         );
         return Decision::Value(literal);
     }
     if ends.stated {
         let message = "the outputs need it, and it is none of the inputs";
-        return refuse(findings, message.into(), format!("name it too (--input {name}), or bind it (--bind {name}=VALUE)"));
+        return refuse(
+            findings,
+            message.into(),
+            format!("name it too (--input {name}), or bind it (--bind {name}=VALUE)"),
+        );
     }
     if scalar {
         let message = "it is a single number without a default";
-        return refuse(findings, message.into(), format!("bind it (--bind {name}=VALUE), or name it as an input (--input {name})"));
+        return refuse(
+            findings,
+            message.into(),
+            format!("bind it (--bind {name}=VALUE), or name it as an input (--input {name})"),
+        );
     }
     findings.push(
-        Finding::note(GUESSED_INPUT, &origin, "it is taken as an input, being a placeholder that the outputs need")
-            .with_help("others are chosen by --input NAME"),
+        Finding::note(
+            GUESSED_INPUT,
+            &origin,
+            "it is taken as an input, being a placeholder that the outputs need",
+        )
+        .with_help("others are chosen by --input NAME"),
     );
     Decision::Feed(Feeding {
         name: name.clone(),
@@ -152,21 +175,23 @@ fn readers(body: &Body<'_>, position: usize, depth: usize) -> HashSet<usize> {
 /// Whether a number soon meets random ones.
 fn before_dropout(body: &Body<'_>, position: usize) -> bool {
     readers(body, position, 4).into_iter().any(|node| {
-        body.inputs[node].iter().any(|input| {
-            matches!(input, Reference::Node(from, _) if is_random(body, *from, 4))
-        })
+        body.inputs[node]
+            .iter()
+            .any(|input| matches!(input, Reference::Node(from, _) if is_random(body, *from, 4)))
     })
 }
 
 /// Whether a node is a source of random numbers under a few operations.
 fn is_random(body: &Body<'_>, node: usize, depth: usize) -> bool {
     let op = body.nodes[node].op.as_str();
-    matches!(op, "RandomUniform" | "StatelessRandomUniform" | "StatelessRandomUniformV2")
-        || depth > 0
-            && matches!(op, "Mul" | "Add" | "AddV2" | "Sub" | "Identity")
-            && body.inputs[node]
-                .iter()
-                .any(|input| matches!(input, Reference::Node(from, _) if is_random(body, *from, depth - 1)))
+    matches!(
+        op,
+        "RandomUniform" | "StatelessRandomUniform" | "StatelessRandomUniformV2"
+    ) || depth > 0
+        && matches!(op, "Mul" | "Add" | "AddV2" | "Sub" | "Identity")
+        && body.inputs[node]
+            .iter()
+            .any(|input| matches!(input, Reference::Node(from, _) if is_random(body, *from, depth - 1)))
 }
 
 /// Whether a truth value only chooses between branches.
@@ -177,7 +202,9 @@ fn only_switches(body: &Body<'_>, position: usize) -> bool {
             if matches!(input, Reference::Node(from, _) if *from == position) {
                 let op = body.nodes[node].op.as_str();
                 reads += 1;
-                if !(matches!((op, slot), ("Switch", 1) | ("If" | "StatelessIf", 0)) || matches!(op, "LogicalAnd" | "LogicalNot" | "Identity")) {
+                if !(matches!((op, slot), ("Switch", 1) | ("If" | "StatelessIf", 0))
+                    || matches!(op, "LogicalAnd" | "LogicalNot" | "Identity"))
+                {
                     return false;
                 }
             }

@@ -120,18 +120,16 @@ impl<'a> Body<'a> {
             Some(output) if self.function => {
                 let op = self.nodes[position].op.as_str();
                 let slot = match self.library.get(op).and_then(|called| called.signature.as_ref()) {
-                    Some(called) => called.output_arg.iter().position(|argument| argument.name == output),
+                    Some(called) => called
+                        .output_arg
+                        .iter()
+                        .position(|argument| argument.name == output),
                     None => slots::slot(op, output, index),
                 };
                 slot.map_or_else(missing, |slot| Reference::Node(position, slot))
             }
             Some(_) => missing(),
         }
-    }
-
-    /// The position of the node called `name`.
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.positions.get(name).copied()
     }
 }
 

@@ -28,7 +28,11 @@ fn function<'n>(node: &'n NodeDef, attribute: &str) -> Option<(&'n str, &'n Hash
 }
 
 /// The function of a branch.
-fn branch_of<'n>(node: &'n NodeDef, attribute: &str, index: usize) -> Option<(&'n str, &'n HashMap<String, AttrValue>)> {
+fn branch_of<'n>(
+    node: &'n NodeDef,
+    attribute: &str,
+    index: usize,
+) -> Option<(&'n str, &'n HashMap<String, AttrValue>)> {
     match node.attr.get(attribute)?.value.as_ref()? {
         Value::List(list) => list
             .func
@@ -65,12 +69,18 @@ impl Flattener<'_> {
                 ("If" | "StatelessIf", true) => function(node, "then_branch"),
                 ("If" | "StatelessIf", false) => function(node, "else_branch"),
                 _ => {
-                    let Some(Value::List(list)) = node.attr.get("branches").and_then(|value| value.value.as_ref()) else {
+                    let Some(Value::List(list)) =
+                        node.attr.get("branches").and_then(|value| value.value.as_ref())
+                    else {
                         return Some(Made::Nothing);
                     };
                     // A number of no branch takes the last one.
                     let last = list.func.len().saturating_sub(1);
-                    let index = if number >= 0.0 && number <= last as f64 { number as usize } else { last };
+                    let index = if number >= 0.0 && number <= last as f64 {
+                        number as usize
+                    } else {
+                        last
+                    };
                     branch_of(node, "branches", index)
                 }
             };
@@ -79,8 +89,11 @@ impl Flattener<'_> {
             return None;
         };
         let Some((name, attributes)) = called else {
-            self.findings
-                .push(Finding::error(FUNCTION, origin, "it does not say which function it calls"));
+            self.findings.push(Finding::error(
+                FUNCTION,
+                origin,
+                "it does not say which function it calls",
+            ));
             return Some(Made::Nothing);
         };
         Some(self.inline(name, attributes, arguments, origin, &scope(prefix, &node.name)))
@@ -111,13 +124,22 @@ impl Flattener<'_> {
             return Made::Nothing;
         }
         if self.calls.iter().any(|call| call == name) {
-            let message = format!("function {name} calls itself, by way of {}", self.calls.join(", "));
+            let message = format!(
+                "function {name} calls itself, by way of {}",
+                self.calls.join(", ")
+            );
             self.findings.push(Finding::error(RECURSION, origin, message));
             return Made::Nothing;
         }
         if self.calls.len() >= self.limits.nesting {
             let message = format!("calls are nested deeper than {}", self.limits.nesting);
             self.findings.push(refuse(message));
+            return Made::Nothing;
+        }
+        // A call may leave no node behind, and hold many calls.
+        self.called += 1;
+        if self.called > self.limits.nodes {
+            self.too_many();
             return Made::Nothing;
         }
         let body = Body::function(called, &self.program.functions);
@@ -131,8 +153,9 @@ impl Flattener<'_> {
             .collect();
         for reference in &wanted {
             if let Reference::Missing(text) = reference {
-                self.findings
-                    .push(refuse(format!("function {name} returns {text}, and there is no such node")));
+                self.findings.push(refuse(format!(
+                    "function {name} returns {text}, and there is no such node"
+                )));
             }
         }
         let attributes = self.substituted(attributes.clone());
@@ -149,7 +172,10 @@ impl Flattener<'_> {
     }
 
     /// Attributes with those of the function's call in place of their names.
-    pub(super) fn substituted(&self, mut attributes: HashMap<String, AttrValue>) -> HashMap<String, AttrValue> {
+    pub(super) fn substituted(
+        &self,
+        mut attributes: HashMap<String, AttrValue>,
+    ) -> HashMap<String, AttrValue> {
         for value in attributes.values_mut() {
             match &mut value.value {
                 Some(Value::Placeholder(name)) => {
@@ -173,8 +199,13 @@ impl Flattener<'_> {
                 if let Some(Reference::Argument(argument)) = inputs.first()
                     && let Some(&variable) = arguments.get(*argument)
                 {
-                    let name = self.flat.nodes.get(variable.node).map(|node| Arc::clone(&node.name));
-                    self.assigned.extend(name.map(|name| (name, super::origin(node, prefix))));
+                    let name = self
+                        .flat
+                        .nodes
+                        .get(variable.node)
+                        .map(|node| Arc::clone(&node.name));
+                    self.assigned
+                        .extend(name.map(|name| (name, super::origin(node, prefix))));
                 }
             }
         }
@@ -187,7 +218,9 @@ fn scope(prefix: &str, name: &str) -> String {
         Some((outer, last)) => (Some(outer), last),
         None => (None, name),
     };
-    let plain = last.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+    let plain = last
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .trim_end_matches('_');
     match (CALLS.contains(&plain), outer) {
         (true, Some(outer)) => format!("{prefix}{outer}/"),
         (true, None) => prefix.to_owned(),

@@ -45,29 +45,83 @@ pub(super) struct Ends {
 
 /// Operations of training, of files and of messages: nothing that they lead to is what a network computes.
 const LEFTOVERS: &[&str] = &[
-    "Assert", "CTCLoss", "CTCLossV2", "DestroyResourceOp", "InTopK", "InTopKV2", "IsVariableInitialized", "L2Loss",
-    "LookupTableImportV2", "InitializeTableV2", "InitializeTableFromTextFileV2", "MergeSummary", "MergeV2Checkpoints", "NoOp",
-    "PrintV2", "QueueCloseV2", "QueueEnqueueManyV2", "QueueEnqueueV2", "ReportUninitializedVariables", "Restore", "RestoreSlice",
-    "RestoreV2", "Save", "SaveSlices", "SaveV2", "ShardedFilename", "ShardedFilespec", "SoftmaxCrossEntropyWithLogits",
-    "SparseSoftmaxCrossEntropyWithLogits", "TensorSummary", "TensorSummaryV2", "VarIsInitializedOp", "WriteFile",
+    "Assert",
+    "CTCLoss",
+    "CTCLossV2",
+    "DestroyResourceOp",
+    "InTopK",
+    "InTopKV2",
+    "IsVariableInitialized",
+    "L2Loss",
+    "LookupTableImportV2",
+    "InitializeTableV2",
+    "InitializeTableFromTextFileV2",
+    "MergeSummary",
+    "MergeV2Checkpoints",
+    "NoOp",
+    "PrintV2",
+    "QueueCloseV2",
+    "QueueEnqueueManyV2",
+    "QueueEnqueueV2",
+    "ReportUninitializedVariables",
+    "Restore",
+    "RestoreSlice",
+    "RestoreV2",
+    "Save",
+    "SaveSlices",
+    "SaveV2",
+    "ShardedFilename",
+    "ShardedFilespec",
+    "SoftmaxCrossEntropyWithLogits",
+    "SparseSoftmaxCrossEntropyWithLogits",
+    "TensorSummary",
+    "TensorSummaryV2",
+    "VarIsInitializedOp",
+    "WriteFile",
 ];
 
 /// Operations by the beginning of their names.
-const LEFTOVER_FAMILIES: &[&str] = &["Apply", "ResourceApply", "SparseApply", "ResourceSparseApply", "Assign", "Scatter", "Write"];
+const LEFTOVER_FAMILIES: &[&str] = &[
+    "Apply",
+    "ResourceApply",
+    "SparseApply",
+    "ResourceSparseApply",
+    "Assign",
+    "Scatter",
+    "Write",
+];
 
 /// Outermost scopes in which a program for training keeps such things.
-const LEFTOVER_SCOPES: &[&str] = &["gradients", "save", "init", "report_uninitialized_variables", "train"];
+const LEFTOVER_SCOPES: &[&str] = &[
+    "gradients",
+    "save",
+    "init",
+    "report_uninitialized_variables",
+    "train",
+];
 
-/// Operations that hold a value and compute nothing.
+/// Operations that hold a value, or say of one how large it is.
 const SOURCES: &[&str] = &[
-    "Const", "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "VarHandleOp", "Variable", "VariableV2", "ReadVariableOp",
+    "Const",
+    "Placeholder",
+    "PlaceholderV2",
+    "PlaceholderWithDefault",
+    "VarHandleOp",
+    "Variable",
+    "VariableV2",
+    "ReadVariableOp",
+    "Shape",
+    "Size",
+    "Rank",
 ];
 
 fn is_leftover(node: &NodeDef) -> bool {
     let op = node.op.as_str();
     let scope = node.name.split('/').next().unwrap_or("");
     // `gradients_1` is the second scope of its name.
-    let scope = scope.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+    let scope = scope
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .trim_end_matches('_');
     let within = node.name.contains('/') || op == "NoOp";
     LEFTOVERS.contains(&op)
         || LEFTOVER_FAMILIES.iter().any(|family| op.starts_with(family)) && !op.starts_with("ScatterNd")
@@ -97,7 +151,9 @@ pub(super) fn choose(
         let found = named(edges, name);
         Edge {
             name: name.strip_suffix(":0").unwrap_or(name).to_owned(),
-            tensor: found.as_ref().map_or_else(|| name.to_owned(), |edge| edge.tensor.clone()),
+            tensor: found
+                .as_ref()
+                .map_or_else(|| name.to_owned(), |edge| edge.tensor.clone()),
             shape: shape.or(found.and_then(|edge| edge.shape)),
         }
     };
@@ -113,12 +169,21 @@ pub(super) fn choose(
         if let Some((node, slot)) = tensor(body, &edge.tensor, findings) {
             let shape = edge.shape.or_else(|| stated_shape(&body.nodes[node], slot));
             let name = edge.name;
-            ends.feeds.push(Feeding { name, node, slot, shape });
+            ends.feeds.push(Feeding {
+                name,
+                node,
+                slot,
+                shape,
+            });
         }
     }
     let wanted: Vec<Edge> = match reader.outputs.is_empty() {
         true => outputs.to_vec(),
-        false => reader.outputs.iter().map(|name| edge(outputs, name, None)).collect(),
+        false => reader
+            .outputs
+            .iter()
+            .map(|name| edge(outputs, name, None))
+            .collect(),
     };
     if wanted.is_empty() {
         ends.fetches = guess(body, &ends.feeds, options.strict, findings);
@@ -179,8 +244,16 @@ pub(super) fn stated_shape(node: &NodeDef, slot: usize) -> Option<Vec<Option<usi
 
 /// The type of a node's output: of a single one, or of an element of the list of types.
 pub(super) fn dtype(node: &NodeDef, slot: usize) -> DataType {
-    if let Some(Value::List(list)) = node.attr.get("Tout").or(node.attr.get("T")).and_then(|value| value.value.as_ref()) {
-        let listed = list.r#type.get(slot).and_then(|&kind| DataType::try_from(kind).ok());
+    if let Some(Value::List(list)) = node
+        .attr
+        .get("Tout")
+        .or(node.attr.get("T"))
+        .and_then(|value| value.value.as_ref())
+    {
+        let listed = list
+            .r#type
+            .get(slot)
+            .and_then(|&kind| DataType::try_from(kind).ok());
         return listed.unwrap_or(DataType::DtFloat);
     }
     ["dtype", "DstT", "out_type", "output_type", "T"]
@@ -189,11 +262,22 @@ pub(super) fn dtype(node: &NodeDef, slot: usize) -> DataType {
         .unwrap_or(DataType::DtFloat)
 }
 
+/// Whether a node may be an input: a placeholder of arrays, not of a switch or a rate.
+fn is_input(node: &NodeDef) -> bool {
+    super::bind::is_placeholder(&node.op)
+        && crate::literal::dtype(dtype(node, 0)).is_some_and(|kind| kind != caribou_ir::DType::Bool)
+        && stated_shape(node, 0).is_none_or(|shape| !shape.is_empty())
+}
+
 /// What is said of an input that nothing needs.
 pub(super) fn unused(body: &Body<'_>, feed: &Feeding) -> Finding {
     let node = &body.nodes[feed.node];
     let origin = Origin::new(node.name.as_str(), node.op.as_str());
-    Finding::warning(UNUSED_INPUT, &origin, format!("the outputs do not need input {}: it is left out", feed.name))
+    Finding::warning(
+        UNUSED_INPUT,
+        &origin,
+        format!("the outputs do not need input {}: it is left out", feed.name),
+    )
 }
 
 /// The outputs of a graph that does not state them: what nothing reads, training and messages aside.
@@ -217,10 +301,14 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
         }
         reached
     };
-    let leftover = reached((0..count).filter(|&node| is_leftover(&body.nodes[node])).collect());
+    let leftover = reached(
+        (0..count)
+            .filter(|&node| is_leftover(&body.nodes[node]))
+            .collect(),
+    );
     let fed = reached(match feeds.is_empty() {
         true => (0..count)
-            .filter(|&node| super::bind::is_placeholder(&body.nodes[node].op) && !leftover[node])
+            .filter(|&node| is_input(&body.nodes[node]) && !leftover[node])
             .collect(),
         false => feeds.iter().map(|feed| feed.node).collect(),
     });
@@ -233,9 +321,11 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
         })
         .collect();
     if unread.is_empty() {
-        let message = "the graph does not tell its outputs: no node is read by none and reached from an input";
+        let message =
+            "the graph does not tell its outputs: no node is read by none and reached from an input";
         findings.push(
-            Finding::new(Severity::Error, NO_OUTPUT, None, message).with_help("name them: --output NAME, and --input NAME"),
+            Finding::new(Severity::Error, NO_OUTPUT, None, message)
+                .with_help("name them: --output NAME, and --input NAME"),
         );
         return Vec::new();
     }
@@ -244,7 +334,11 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
         let name = &body.nodes[node].name;
         for slot in 0..slots(&body.nodes[node]) {
             fetches.push(Fetching {
-                name: if slot == 0 { name.clone() } else { format!("{name}:{slot}") },
+                name: if slot == 0 {
+                    name.clone()
+                } else {
+                    format!("{name}:{slot}")
+                },
                 node,
                 slot,
             });
@@ -257,7 +351,8 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
     );
     let severity = if strict { Severity::Error } else { Severity::Note };
     findings.push(
-        Finding::new(severity, GUESSED_OUTPUTS, None, message).with_help("others are chosen by --output NAME"),
+        Finding::new(severity, GUESSED_OUTPUTS, None, message)
+            .with_help("others are chosen by --output NAME"),
     );
     fetches
 }

@@ -8,6 +8,8 @@ mod call;
 mod ends;
 mod order;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod variable;
 
 use crate::TensorflowReader;
@@ -53,14 +55,21 @@ pub(crate) fn flatten(
         },
         names: HashSet::new(),
         calls: Vec::new(),
+        called: 0,
         attributes: HashMap::new(),
         assigned: Vec::new(),
     };
     flattener.main(&body, &ends);
-    let Flattener { mut flat, assigned, .. } = flattener;
+    let Flattener {
+        mut flat, assigned, ..
+    } = flattener;
     branch::resolve(&mut flat);
     let mut flat = flat.pruned(findings);
-    variable::report(&flat, |name| program.variables.get(name)?.as_ref().err().cloned(), findings);
+    variable::report(
+        &flat,
+        |name| program.variables.get(name)?.as_ref().err().cloned(),
+        findings,
+    );
     variable::report_changes(&flat, &assigned, findings);
     for (feed, given) in flat.feeds.iter_mut().zip(&options.input_shapes) {
         feed.refine(given);
@@ -96,6 +105,8 @@ struct Flattener<'a> {
     names: HashSet<Arc<str>>,
     /// The functions that are being inlined, outermost first.
     calls: Vec<String>,
+    /// How many functions were inlined so far.
+    called: usize,
     /// What the attributes of the function are that is being inlined.
     attributes: HashMap<String, AttrValue>,
     /// Variables that are given a value, with the node that does it.
@@ -334,7 +345,10 @@ impl<'a> Flattener<'a> {
                     Some(output) => inputs.push(output),
                     None if is_back_edge(body, reference, position) => {
                         patches.push((position, inputs.len(), reference.clone()));
-                        inputs.push(Output { node: usize::MAX, slot: 0 });
+                        inputs.push(Output {
+                            node: usize::MAX,
+                            slot: 0,
+                        });
                     }
                     None => {
                         complete = false;
@@ -367,7 +381,7 @@ impl<'a> Flattener<'a> {
 
     fn too_many(&mut self) {
         let message = format!(
-            "with its functions inlined, the graph has more than {} nodes",
+            "with its functions inlined, the graph has more than {} nodes or calls",
             self.limits.nodes
         );
         self.findings.push(

@@ -25,7 +25,8 @@ pub(super) fn needed(
     }
     let mut state = vec![State::New; count];
     let mut order = Vec::new();
-    let mut roots: std::collections::VecDeque<usize> = roots.into_iter().filter(|&root| root < count).collect();
+    let mut roots: std::collections::VecDeque<usize> =
+        roots.into_iter().filter(|&root| root < count).collect();
     while let Some(root) = roots.pop_front() {
         if state[root] != State::New {
             continue;
@@ -74,7 +75,9 @@ mod tests {
     fn nodes_stand_behind_what_they_read() {
         assert_eq!(order(&[&[1, 2], &[2], &[], &[0]], &[0]), Ok(vec![2, 1, 0]));
         assert_eq!(order(&[&[1], &[2], &[1]], &[0]), Err(vec![1, 2]));
-        let chain: Vec<Vec<usize>> = (0..200_000).map(|i| if i == 0 { vec![] } else { vec![i - 1] }).collect();
+        let chain: Vec<Vec<usize>> = (0..200_000)
+            .map(|i| if i == 0 { vec![] } else { vec![i - 1] })
+            .collect();
         let chain: Vec<&[usize]> = chain.iter().map(Vec::as_slice).collect();
         assert_eq!(order(&chain, &[199_999]).map(|order| order.len()), Ok(200_000));
     }

@@ -60,6 +60,9 @@ pub(super) fn report_changes(flat: &Flat, assigned: &[(Arc<str>, Origin)], findi
     let read: HashSet<&str> = flat.nodes.iter().map(|node| &*node.name).collect();
     for (_, origin) in assigned.iter().filter(|(variable, _)| read.contains(&**variable)) {
         let message = "it changes a variable that the outputs need: the network remembers what it saw";
-        findings.push(Finding::error(CHANGED, origin, message).with_help("a network with a memory can't be expressed; make one with stateful=False"));
+        findings.push(
+            Finding::error(CHANGED, origin, message)
+                .with_help("a network with a memory can't be expressed; make one with stateful=False"),
+        );
     }
 }
