@@ -195,18 +195,14 @@ impl Flattener<'_> {
     /// Notes the variables, among a function's arguments, that its body gives another value.
     fn assignments(&mut self, body: &Body<'_>, arguments: &[Output], prefix: &str) {
         for (node, inputs) in body.nodes.iter().zip(&body.inputs) {
-            if node.op.starts_with("Assign") || node.op.starts_with("ResourceScatter") {
-                if let Some(Reference::Argument(argument)) = inputs.first()
-                    && let Some(&variable) = arguments.get(*argument)
-                {
-                    let name = self
-                        .flat
-                        .nodes
-                        .get(variable.node)
-                        .map(|node| Arc::clone(&node.name));
-                    self.assigned
-                        .extend(name.map(|name| (name, super::origin(node, prefix))));
-                }
+            let changes = node.op.starts_with("Assign") || node.op.starts_with("ResourceScatter");
+            if changes
+                && let Some(Reference::Argument(argument)) = inputs.first()
+                && let Some(&variable) = arguments.get(*argument)
+                && let Some(variable) = self.flat.nodes.get(variable.node)
+            {
+                let origin = super::origin(node, prefix);
+                self.assigned.push((Arc::clone(&variable.name), origin));
             }
         }
     }
