@@ -9,17 +9,17 @@ use clap::Args;
 pub(crate) struct GraphParts {
     /// A node or tensor of a TensorFlow graph that is fed, with its shape where the graph does not say it (`x=?x224x224x3`).
     /// Given several times, for the inputs in their order; guessed where it is not given.
-    #[arg(long = "input-node", value_name = "NAME[=SHAPE]")]
+    #[arg(id = "graph-inputs", long = "input-node", value_name = "NAME[=SHAPE]")]
     pub(crate) inputs: Vec<InputChoice>,
     /// A node or tensor of a TensorFlow graph that is fetched; guessed where it is not given.
-    #[arg(long = "output-node", value_name = "NAME")]
+    #[arg(id = "graph-outputs", long = "output-node", value_name = "NAME")]
     pub(crate) outputs: Vec<String>,
     /// The signature of a SavedModel that is taken.
-    #[arg(long, value_name = "NAME")]
+    #[arg(id = "graph-signature", long = "signature", value_name = "NAME")]
     pub(crate) signature: Option<String>,
     /// The value of a placeholder that is no input: a rate of dropout, whether to train. Those of inference are bound by
     /// themselves.
-    #[arg(long = "bind", value_name = "NAME=VALUE")]
+    #[arg(id = "graph-bind", long = "bind", value_name = "NAME=VALUE")]
     pub(crate) bind: Vec<Binding>,
 }
 
