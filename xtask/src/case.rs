@@ -7,8 +7,8 @@ use caribou_reader_keras::KerasReader;
 use caribou_reader_tf::{Binding, InputChoice, TensorflowReader};
 use ndarray::ArrayD;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// How a framework's models lie in the folders of their cases.
 struct Framework {
@@ -40,34 +40,14 @@ const FRAMEWORKS: &[Framework] = &[
         },
     },
     Framework {
-        models: &[
-            "model.pb",
-            "model.pbtxt",
-            "saved_model",
-            "saved_model.pb",
-            "saved_model.pbtxt",
-        ],
+        models: &["saved_model", "graph.pb", "graph.pbtxt", "model.pb"],
         weights: &["model.ckpt.index"],
         reader: |case| {
             Box::new(TensorflowReader {
-                inputs: case
-                    .input_nodes
-                    .iter()
-                    .flatten()
-                    .cloned()
-                    .map(InputChoice::from)
-                    .collect(),
-                outputs: case.output_nodes.clone().unwrap_or_default(),
+                inputs: case.feeds.clone().unwrap_or_default(),
+                outputs: case.fetches.clone().unwrap_or_default(),
                 signature: case.signature.clone(),
-                bind: case
-                    .bind
-                    .iter()
-                    .flatten()
-                    .map(|(name, &value)| Binding {
-                        name: name.clone(),
-                        value,
-                    })
-                    .collect(),
+                bind: case.bind.clone().unwrap_or_default(),
             })
         },
     },
@@ -100,34 +80,31 @@ pub(crate) struct Case {
     pub(crate) level: Option<i32>,
     /// The options `--stage`.
     pub(crate) stages: Option<Vec<String>>,
-    /// What is fed of a TensorFlow graph, where that is said.
-    pub(crate) input_nodes: Option<Vec<InputNode>>,
-    /// What is fetched of a TensorFlow graph, where that is said.
-    pub(crate) output_nodes: Option<Vec<String>>,
+    /// The options `--input` of a TensorFlow graph.
+    #[serde(default, deserialize_with = "options")]
+    pub(crate) feeds: Option<Vec<InputChoice>>,
+    /// The options `--output`.
+    pub(crate) fetches: Option<Vec<String>>,
     /// The option `--signature`.
     pub(crate) signature: Option<String>,
-    /// The options `--bind`: numbers by the names of placeholders.
-    pub(crate) bind: Option<BTreeMap<String, f64>>,
+    /// The options `--bind`.
+    #[serde(default, deserialize_with = "options")]
+    pub(crate) bind: Option<Vec<Binding>>,
     /// How the source framework went on training it.
     pub(crate) training: Option<Course>,
     #[serde(skip)]
     pub(crate) directory: PathBuf,
 }
 
-/// A node or tensor that is fed, with its shape where the graph does not say it: `null` for an unknown size.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct InputNode {
-    name: String,
-    shape: Option<Vec<Option<usize>>>,
-}
-
-impl From<InputNode> for InputChoice {
-    fn from(node: InputNode) -> Self {
-        Self {
-            name: node.name,
-            shape: node.shape,
-        }
-    }
+/// Options in the words of the command line.
+fn options<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: FromStr<Err = String>,
+{
+    let texts = Option::<Vec<String>>::deserialize(deserializer)?.unwrap_or_default();
+    let parsed: Result<Vec<T>, String> = texts.iter().map(|text| text.parse()).collect();
+    parsed.map(Some).map_err(serde::de::Error::custom)
 }
 
 /// Recorded training: batches, used one after the other and then again, and the loss of each before its step.
