@@ -65,6 +65,9 @@ pub(crate) struct Case {
     pub(crate) expect: String,
     /// The layer that a refusal must name.
     pub(crate) layer: Option<String>,
+    /// Others that it must name at once.
+    #[serde(default)]
+    pub(crate) layers_too: Vec<String>,
     /// Whether stock DL4J can train the converted network; false where it has a fault of its own.
     #[serde(default = "yes")]
     pub(crate) trains: bool,

@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 /// A pinned environment of packages.
 #[derive(Clone, Copy)]
 pub(crate) enum Environment {
-    /// Keras 2.
+    /// Keras 2 and TensorFlow, which makes the graphs of both of its generations.
     Keras,
     /// Keras 3.
     Keras3,
@@ -61,6 +61,17 @@ pub(crate) fn keras(
     let shell = Shell::new()?;
     let python = environment.python(root)?;
     let script = root.join("xtask/fixtures/keras/generate.py");
+    let out = root.join(out);
+    shell.create_dir(&out)?;
+    cmd!(shell, "{python} {script} {out} {corpus} {pattern}").run()?;
+    Ok(())
+}
+
+/// Writes the cases of TensorFlow whose names match, of the committed corpus or of another.
+pub(crate) fn tensorflow(root: &Path, out: &str, corpus: &str, pattern: &str) -> Result<(), Failure> {
+    let shell = Shell::new()?;
+    let python = Environment::Keras.python(root)?;
+    let script = root.join("xtask/fixtures/tf/generate.py");
     let out = root.join(out);
     shell.create_dir(&out)?;
     cmd!(shell, "{python} {script} {out} {corpus} {pattern}").run()?;

@@ -97,6 +97,12 @@ enum Framework {
         #[arg(long)]
         sweep: bool,
     },
+    /// The committed cases of TensorFlow, in testdata/tf: graphs, modules and SavedModels, run by TensorFlow itself.
+    Tf {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+    },
     /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -151,6 +157,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             };
             fixtures::caffe(&root, out, corpus, &case)?;
         }
+        Task::Fixtures {
+            framework: Framework::Tf { case },
+        } => fixtures::tensorflow(&root, "testdata/tf", "cases", &case)?,
         Task::Fixtures {
             framework: Framework::Sweep { case, keras3 },
         } => {

@@ -26,10 +26,11 @@ pub(crate) struct Options {
 /// Families of layer classes, by patterns; a class belongs to the first that matches.
 type Families = &'static [(&'static str, &'static [&'static str])];
 
-/// A framework's own table: its name, the folders of its cases, and its families.
+/// A framework's own table: its title, the folders of its cases, and its families.
 const FRAMEWORKS: &[(&str, &[&str], Families)] = &[
-    ("Keras", &["keras", "keras3"], KERAS),
-    ("Caffe", &["caffe"], CAFFE),
+    ("Layers of Keras", &["keras", "keras3"], KERAS),
+    ("Layers of Caffe", &["caffe"], CAFFE),
+    ("Operations of TensorFlow", &["tf"], TENSORFLOW),
 ];
 
 const CAFFE: Families = &[
@@ -137,6 +138,90 @@ const KERAS: Families = &[
     ("operators and models", &["*"]),
 ];
 
+const TENSORFLOW: Families = &[
+    ("convolutions", &["*Conv*"]),
+    ("pooling", &["*Pool*"]),
+    ("normalisation", &["*Norm*", "LRN"]),
+    (
+        "recurrent",
+        &[
+            "*LSTM*",
+            "*GRU*",
+            "*RNN*",
+            "While",
+            "StatelessWhile",
+            "Enter",
+            "Exit",
+            "*Loop*",
+        ],
+    ),
+    (
+        "activations",
+        &[
+            "*Relu*",
+            "*ReLU*",
+            "*elu",
+            "*Elu",
+            "Selu",
+            "Sigmoid",
+            "HardSigmoid",
+            "Tanh",
+            "Soft*",
+            "LogSoftmax",
+            "*GELU*",
+            "Gelu*",
+            "*wish",
+        ],
+    ),
+    ("dense", &["*MatMul*", "BiasAdd*", "Einsum", "Tensordot", "Dense"]),
+    ("embeddings", &["*Gather*", "OneHot", "*mbedding*", "*ttention*"]),
+    ("quantization", &["*Quant*", "*uantize*"]),
+    (
+        "reductions",
+        &[
+            "Mean",
+            "Sum",
+            "Max",
+            "Min",
+            "Prod",
+            "Arg*",
+            "EuclideanNorm",
+            "All",
+            "Any",
+        ],
+    ),
+    (
+        "shapes",
+        &[
+            "Reshape",
+            "Transpose",
+            "Squeeze",
+            "ExpandDims",
+            "Concat*",
+            "Split*",
+            "Slice",
+            "StridedSlice",
+            "Pack",
+            "Unpack",
+            "Pad*",
+            "MirrorPad",
+            "Tile",
+            "Reverse*",
+            "Resize*",
+            "*Space*",
+            "Broadcast*",
+            "Shape",
+            "Flatten",
+            "Extract*",
+        ],
+    ),
+    (
+        "branches and functions",
+        &["If", "StatelessIf", "Case", "Switch", "Merge", "*Call"],
+    ),
+    ("elementwise and others", &["*"]),
+];
+
 /// What the cases show.
 #[derive(Default)]
 struct Support {
@@ -181,7 +266,7 @@ fn table(root: &Path) -> Result<String, Failure> {
             }
         }
         let gap = if text.is_empty() { "" } else { "\n" };
-        writeln!(text, "{gap}Layers of {name}:\n")?;
+        writeln!(text, "{gap}{name}:\n")?;
         support.describe(families, &mut text)?;
     }
     Ok(text)

@@ -40,7 +40,12 @@ pub(crate) struct Options {
 }
 
 /// The folders of committed cases.
-const COMMITTED: [&str; 3] = ["testdata/keras", "testdata/keras3", "testdata/caffe"];
+const COMMITTED: [&str; 4] = [
+    "testdata/keras",
+    "testdata/keras3",
+    "testdata/caffe",
+    "testdata/tf",
+];
 
 impl Options {
     /// All judges over all committed cases.
@@ -210,12 +215,11 @@ fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>) -> Result<Verdicts, Failu
 }
 
 fn names(findings: &Findings, case: &Case) -> bool {
-    findings.iter().any(|finding| {
-        finding
-            .origin
-            .as_ref()
-            .is_some_and(|origin| Some(&*origin.layer) == case.layer.as_deref())
-    })
+    let named = |layer: &str| {
+        let mut origins = findings.iter().filter_map(|finding| finding.origin.as_ref());
+        origins.any(|origin| &*origin.layer == layer)
+    };
+    case.layer.as_deref().is_some_and(named) && case.layers_too.iter().all(|layer| named(layer))
 }
 
 /// What changes a graph before it is written.
