@@ -9,9 +9,9 @@ pub enum Level {
     Scalar,
     /// Vectors of the `wide` crate: what the target of the build has (SSE2 on x86-64, NEON on AArch64).
     Wide,
-    /// AVX2.
+    /// AVX2, with F16C, BMI1 and POPCNT.
     Avx2,
-    /// AVX-512 with the F, BW, DQ and VL extensions.
+    /// AVX-512 F, BW, DQ and VL, with what [`Level::Avx2`] has.
     Avx512,
 }
 
@@ -23,7 +23,12 @@ impl Level {
         match self {
             Self::Scalar | Self::Wide => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("f16c")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("popcnt")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 Self::Avx2.detected()

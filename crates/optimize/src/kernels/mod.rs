@@ -27,6 +27,7 @@
 
 mod channels;
 mod convert;
+mod dispatch;
 mod edit;
 mod error;
 mod histogram;

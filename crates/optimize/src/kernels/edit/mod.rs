@@ -1,8 +1,16 @@
 //! Clips, masks, and factors of channels.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod scalar;
 
+// Every target has vectors for these, which the compiler uses.
+use scalar as wide;
+
 use super::channels::{BLOCK, check_length};
+use super::dispatch::dispatch;
 use super::range::first_not_finite;
 use super::{Channels, KernelError, Kernels};
 use rayon::prelude::*;
@@ -20,7 +28,7 @@ impl Kernels {
             return Err(first_not_finite(values));
         }
         let blocks = values.par_chunks_mut(BLOCK);
-        Ok(blocks.map(|block| scalar::clip(block, low, high)).sum())
+        Ok(blocks.map(|block| dispatch!(self, clip(block, low, high))).sum())
     }
 
     /// Elements whose entry in `keep` is false become 0, whatever they were.
@@ -32,7 +40,7 @@ impl Kernels {
         values
             .par_chunks_mut(BLOCK)
             .zip(keep.par_chunks(BLOCK))
-            .for_each(|(values, keep)| scalar::mask(values, keep));
+            .for_each(|(values, keep)| dispatch!(self, mask(values, keep)));
         Ok(())
     }
 
@@ -46,9 +54,9 @@ impl Kernels {
         values.par_chunks_mut(BLOCK).enumerate().for_each(|(i, values)| {
             for (range, channel) in channels.segments(i * BLOCK, values.len()) {
                 if channels.interleaved() {
-                    scalar::scale_row(&mut values[range], &factors[channel..]);
+                    dispatch!(self, scale_row(&mut values[range], &factors[channel..]));
                 } else {
-                    scalar::scale(&mut values[range], factors[channel]);
+                    dispatch!(self, scale(&mut values[range], factors[channel]));
                 }
             }
         });

@@ -138,7 +138,8 @@ impl Integer for i16 {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rounding {
     pub(super) scale: f32,
-    pub(super) zero_point: i32,
+    /// The zero point.
+    pub(super) zero: i32,
     /// The bounds of the grid, less the zero point: rounding to an integer and clamping to integers commute, so that
     /// vectors clamp first, and then convert what fits an `i32`.
     pub(super) low: f32,
@@ -149,9 +150,83 @@ impl Rounding {
     pub(super) fn new(grid: Grid, on: Quantization) -> Self {
         Self {
             scale: on.scale,
-            zero_point: on.zero_point,
+            zero: on.zero_point,
             low: (grid.low - on.zero_point) as f32,
             high: (grid.high - on.zero_point) as f32,
+        }
+    }
+}
+
+/// The same of neighbouring channels, field by field, for rows with one element of each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Roundings<'a> {
+    pub(super) scale: &'a [f32],
+    pub(super) zero: &'a [i32],
+    pub(super) low: &'a [f32],
+    pub(super) high: &'a [f32],
+}
+
+impl<'a> Roundings<'a> {
+    /// Those of the channels from `first` on.
+    pub(super) fn from(self, first: usize) -> Self {
+        Self {
+            scale: &self.scale[first..],
+            zero: &self.zero[first..],
+            low: &self.low[first..],
+            high: &self.high[first..],
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn each(self) -> impl Iterator<Item = Rounding> + 'a {
+        let bounds = self.low.iter().zip(self.high);
+        self.scale
+            .iter()
+            .zip(self.zero)
+            .zip(bounds)
+            .map(|((scale, zero), (low, high))| Rounding {
+                scale: *scale,
+                zero: *zero,
+                low: *low,
+                high: *high,
+            })
+    }
+}
+
+/// The fields of the roundings of all channels.
+#[derive(Debug, Default)]
+pub(super) struct AllRoundings {
+    scale: Vec<f32>,
+    zero: Vec<i32>,
+    low: Vec<f32>,
+    high: Vec<f32>,
+}
+
+impl AllRoundings {
+    pub(super) fn push(&mut self, rounding: Rounding) {
+        self.scale.push(rounding.scale);
+        self.zero.push(rounding.zero);
+        self.low.push(rounding.low);
+        self.high.push(rounding.high);
+    }
+
+    pub(super) fn at(&self, channel: usize) -> Rounding {
+        Rounding {
+            scale: self.scale[channel],
+            zero: self.zero[channel],
+            low: self.low[channel],
+            high: self.high[channel],
+        }
+    }
+
+    /// Those of `number` channels from `first` on.
+    pub(super) fn row(&self, first: usize, number: usize) -> Roundings<'_> {
+        let range = first..first + number;
+        Roundings {
+            scale: &self.scale[range.clone()],
+            zero: &self.zero[range.clone()],
+            low: &self.low[range.clone()],
+            high: &self.high[range],
         }
     }
 }

@@ -1,18 +1,28 @@
 //! Weights to integers and back.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod grid;
 mod scalar;
+mod wide;
 
-use grid::Rounding;
+use grid::{AllRoundings, Rounding, Roundings};
 pub use grid::{Grid, Integer, Quantization, Scheme};
 
 use super::channels::{BLOCK, check_length};
+use super::dispatch::dispatch;
 use super::range::{INFINITE, first_not_finite};
 use super::{Channels, KernelError, Kernels};
 use rayon::prelude::*;
 
 /// Elements of a row that are still in a core's cache after its range was taken, so that both passes are one over memory.
 const CACHED: usize = 1 << 17;
+
+/// Elements of a row that are made integers while as many of the next one are brought into the cache: the range of a row
+/// needs all of it, and would wait for the memory while nothing is computed.
+const AHEAD: usize = 512;
 
 impl Kernels {
     /// The integers of `values`: `clamp(round(x / scale) + zero_point, low, high)`, where halves are rounded to the even
@@ -37,16 +47,21 @@ impl Kernels {
             .zip(out.par_chunks_mut(BLOCK))
             .enumerate()
             .map(|(i, (values, out))| {
-                let segments = channels.segments(i * BLOCK, values.len());
-                segments.fold(true, |finite, (range, channel)| {
+                if self.magnitude_run(values) >= INFINITE {
+                    return false;
+                }
+                for (range, channel) in channels.segments(i * BLOCK, values.len()) {
                     let (values, out) = (&values[range.clone()], &mut out[range]);
-                    finite
-                        & if channels.interleaved() {
-                            scalar::quantize_row(values, &roundings[channel..], out)
-                        } else {
-                            self.quantize_run(values, roundings[channel], out)
-                        }
-                })
+                    if channels.interleaved() {
+                        dispatch!(
+                            self,
+                            quantize_row(values, roundings.row(channel, values.len()), out)
+                        );
+                    } else {
+                        dispatch!(self, quantize(values, roundings.at(channel), out));
+                    }
+                }
+                true
             })
             .reduce(|| true, |a, b| a & b);
         if finite {
@@ -85,11 +100,17 @@ impl Kernels {
         let quantizations: Option<Vec<Quantization>> = values
             .par_chunks(columns)
             .zip(out.par_chunks_mut(columns))
+            .enumerate()
             .with_min_len(BLOCK.div_ceil(columns))
-            .map(|(row, out)| {
-                let affine = self.affine_of_row(row, grid, scheme)?;
-                self.quantize_run(row, Rounding::new(grid, affine), out);
-                Some(affine)
+            .map(|(i, (row, out))| {
+                let quantization = self.quantization_of(row, grid, scheme)?;
+                let rounding = Rounding::new(grid, quantization);
+                let mut next = values[(i + 1) * columns..].chunks(AHEAD);
+                for (row, out) in row.chunks(AHEAD).zip(out.chunks_mut(AHEAD)) {
+                    prefetch(next.next().unwrap_or_default());
+                    dispatch!(self, quantize(row, rounding, out));
+                }
+                Some(quantization)
             })
             .collect();
         quantizations.ok_or_else(|| first_not_finite(values))
@@ -137,9 +158,12 @@ impl Kernels {
                 for (range, channel) in channels.segments(i * BLOCK, integers.len()) {
                     let (integers, out) = (&integers[range.clone()], &mut out[range]);
                     if channels.interleaved() {
-                        scalar::dequantize_row(integers, &roundings[channel..], out);
+                        dispatch!(
+                            self,
+                            dequantize_row(integers, roundings.row(channel, integers.len()), out)
+                        );
                     } else {
-                        scalar::dequantize(integers, roundings[channel], out);
+                        dispatch!(self, dequantize(integers, roundings.at(channel), out));
                     }
                 }
             });
@@ -167,9 +191,9 @@ impl Kernels {
             for (range, channel) in channels.segments(i * BLOCK, values.len()) {
                 let values = &mut values[range];
                 if channels.interleaved() {
-                    scalar::snap_row(values, &roundings[channel..]);
+                    dispatch!(self, snap_row(values, roundings.row(channel, values.len())));
                 } else {
-                    scalar::snap(values, roundings[channel]);
+                    dispatch!(self, snap(values, roundings.at(channel)));
                 }
             }
         });
@@ -177,7 +201,7 @@ impl Kernels {
     }
 
     /// The scale of one row; nothing when an element is not finite.
-    fn affine_of_row(self, row: &[f32], grid: Grid, scheme: Scheme) -> Option<Quantization> {
+    fn quantization_of(self, row: &[f32], grid: Grid, scheme: Scheme) -> Option<Quantization> {
         if scheme == Scheme::Symmetric {
             let most = self.magnitude_run(row);
             (most < INFINITE).then(|| grid.scale_of(f32::from_bits(most)))
@@ -186,9 +210,18 @@ impl Kernels {
             Some(grid.affine_of(least, most))
         }
     }
+}
 
-    fn quantize_run<I: Integer>(self, values: &[f32], rounding: Rounding, out: &mut [I]) -> bool {
-        scalar::quantize(values, rounding, out)
+/// Has the memory begin to bring elements into the cache.
+fn prefetch(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a hint, which reads nothing and can't fault; every x86-64 processor has it.
+        #[allow(unsafe_code)]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
     }
 }
 
@@ -199,15 +232,16 @@ fn roundings(
     elements: usize,
     quantizations: &[Quantization],
     grid: Grid,
-) -> Result<Vec<Rounding>, KernelError> {
+) -> Result<AllRoundings, KernelError> {
     channels.check(elements)?;
     check_length("scales", channels.count(), quantizations.len())?;
-    let one = |(channel, affine): (usize, &Quantization)| {
-        let Quantization { scale, zero_point } = *affine;
+    let (low, high) = (grid.low(), grid.high());
+    let mut roundings = AllRoundings::default();
+    for (channel, quantization) in quantizations.iter().enumerate() {
+        let Quantization { scale, zero_point } = *quantization;
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(KernelError::Scale { channel, scale });
         }
-        let (low, high) = (grid.low(), grid.high());
         if !(low..=high).contains(&zero_point) {
             return Err(KernelError::ZeroPoint {
                 channel,
@@ -216,9 +250,9 @@ fn roundings(
                 high,
             });
         }
-        Ok(Rounding::new(grid, *affine))
-    };
-    quantizations.iter().enumerate().map(one).collect()
+        roundings.push(Rounding::new(grid, *quantization));
+    }
+    Ok(roundings)
 }
 
 /// # Errors

@@ -1,9 +1,14 @@
 //! The largest magnitude, and the least and the greatest element, of each channel.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod scalar;
 mod wide;
 
-use super::{Channels, KernelError, Kernels, Level};
+use super::dispatch::dispatch;
+use super::{Channels, KernelError, Kernels};
 
 /// All bits but the sign.
 pub(super) const ABSOLUTE: u32 = 0x7fff_ffff;
@@ -64,7 +69,7 @@ impl Kernels {
             values,
             0,
             |run| self.magnitude_run(run),
-            scalar::abs_max_row,
+            |most, row| dispatch!(self, abs_max_row(most, row)),
             u32::max,
         );
         if most[0] < INFINITE {
@@ -83,7 +88,7 @@ impl Kernels {
             values,
             0,
             |run| self.magnitude_run(run),
-            scalar::abs_max_row,
+            |most, row| dispatch!(self, abs_max_row(most, row)),
             u32::max,
         );
         if most.iter().any(|&bits| bits >= INFINITE) {
@@ -102,7 +107,7 @@ impl Kernels {
             values,
             Keys::NONE,
             |run| self.keys_run(run),
-            scalar::min_max_row,
+            |keys, row| dispatch!(self, min_max_row(keys, row)),
             Keys::merge,
         );
         if !keys.iter().all(|keys| keys.finite()) {
@@ -113,18 +118,12 @@ impl Kernels {
 
     /// The bits of the largest magnitude.
     pub(super) fn magnitude_run(self, values: &[f32]) -> u32 {
-        match self.level() {
-            Level::Scalar => scalar::abs_max(values),
-            _ => wide::abs_max(values),
-        }
+        dispatch!(self, abs_max(values))
     }
 
     /// The least and the greatest; an error names no index.
     pub(super) fn keys_run(self, values: &[f32]) -> Keys {
-        match self.level() {
-            Level::Scalar => scalar::min_max(values),
-            _ => wide::min_max(values),
-        }
+        dispatch!(self, min_max(values))
     }
 }
 

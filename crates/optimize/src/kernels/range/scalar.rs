@@ -3,6 +3,7 @@
 use super::{ABSOLUTE, Keys, key};
 
 /// The largest magnitude, as bits: those of NaN and infinity are above all others.
+#[inline(always)]
 pub(super) fn abs_max(values: &[f32]) -> u32 {
     values
         .iter()
@@ -10,6 +11,7 @@ pub(super) fn abs_max(values: &[f32]) -> u32 {
 }
 
 /// The magnitudes of a row, one of each channel, taken into the largest so far.
+#[inline(always)]
 pub(super) fn abs_max_row(most: &mut [u32], row: &[f32]) {
     for (most, value) in most.iter_mut().zip(row) {
         *most = (*most).max(value.to_bits() & ABSOLUTE);
@@ -17,6 +19,7 @@ pub(super) fn abs_max_row(most: &mut [u32], row: &[f32]) {
 }
 
 /// The keys of the least and the greatest.
+#[inline(always)]
 pub(super) fn min_max(values: &[f32]) -> Keys {
     values.iter().fold(Keys::NONE, |keys, value| {
         let key = key(*value);
@@ -28,6 +31,7 @@ pub(super) fn min_max(values: &[f32]) -> Keys {
 }
 
 /// A row, one element of each channel, taken into the least and greatest so far.
+#[inline(always)]
 pub(super) fn min_max_row(keys: &mut [Keys], row: &[f32]) {
     for (keys, value) in keys.iter_mut().zip(row) {
         let key = key(*value);

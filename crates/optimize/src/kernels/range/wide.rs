@@ -3,6 +3,9 @@
 use super::{ABSOLUTE, Keys, scalar};
 use wide::i32x8;
 
+// The compiler makes vectors of these on every target.
+pub(super) use scalar::{abs_max_row, min_max_row};
+
 pub(super) fn abs_max(values: &[f32]) -> u32 {
     let (vectors, rest) = values.as_chunks::<16>();
     let mask = i32x8::splat(ABSOLUTE as i32);

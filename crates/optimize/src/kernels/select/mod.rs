@@ -1,29 +1,37 @@
 //! The k smallest magnitudes, exactly, and pruning to them.
 //!
 //! Magnitudes are compared as the bits of the absolute value, which order as the numbers do. A sample of the elements
-//! gives a bracket that holds the k-th magnitude with near certainty; one pass counts what lies below it and keeps the few
-//! elements inside; the k-th is then found among those. However many elements are equal, a bracket holds few others, as
-//! its ends are counted and not kept. Should a bracket miss (its sample was not like the rest), two passes of a radix
-//! selection find the k-th.
+//! gives a bracket that holds the k-th magnitude with near certainty; one pass counts what lies below it and gathers the
+//! few elements inside, among which the k-th is found in the same way, until few are left. Where many elements equal an
+//! end of the bracket, these are counted and not gathered. Should a bracket miss (its sample was not like the rest), two
+//! passes of a radix selection find the k-th.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod scalar;
+mod wide;
 
 use super::channels::BLOCK;
+use super::dispatch::dispatch;
 use super::range::{ABSOLUTE, INFINITE, first_not_finite};
 use super::{KernelError, Kernels};
 use rayon::prelude::*;
 use scalar::Census;
 
-/// Elements of a sample. The bracket is the k-th of the sample, give or take [`MARGIN`] elements.
-const SAMPLE: usize = 1 << 16;
-/// Six standard deviations of the rank of the median in a sample: 6 x sqrt(SAMPLE) / 2.
-const MARGIN: usize = 768;
+/// So many elements, or fewer, are sorted out without a sample.
+const FEW: usize = 1 << 16;
+/// Elements of a sample, at least and at most; in between, one of 64.
+const SAMPLE: std::ops::RangeInclusive<usize> = 1 << 13..=1 << 16;
 
 /// Magnitudes between which the k-th is looked for, as bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Bracket {
     low: u32,
     high: u32,
+    /// Whether elements that equal an end are counted, not gathered.
+    ties: bool,
 }
 
 impl Bracket {
@@ -32,8 +40,19 @@ impl Bracket {
         Self {
             low: bits,
             high: bits,
+            ties: true,
         }
     }
+}
+
+/// The k-th magnitude, and what was counted to find it.
+struct Found {
+    threshold: u32,
+    /// How many are smaller.
+    before: usize,
+    bracket: Bracket,
+    /// Of each block of each part.
+    census: Vec<Vec<Census>>,
 }
 
 /// The k smallest magnitudes of a list of arrays, ties by their order: all elements of a magnitude below
@@ -69,8 +88,34 @@ impl Kernels {
         if k > elements {
             return Err(KernelError::Count { wanted: k, elements });
         }
+        let Found {
+            threshold,
+            before,
+            bracket,
+            census,
+        } = self.find(parts, elements, k)?;
+        let equal = |block: &Census| match threshold {
+            _ if bracket.ties && threshold == bracket.low => block.at_low,
+            _ if bracket.ties && threshold == bracket.high => block.at_high,
+            _ => block.between.iter().filter(|&&bits| bits == threshold).count(),
+        };
+        let count = |blocks: &Vec<Census>| blocks.par_iter().map(equal).collect();
+        Ok(Cut {
+            threshold,
+            ties: k.saturating_sub(before),
+            equal: census.iter().map(count).collect(),
+        })
+    }
+
+    /// # Errors
+    /// When an element is NaN or infinite.
+    fn find(self, parts: &[&[f32]], elements: usize, k: usize) -> Result<Found, KernelError> {
         let mut bracket = if k == 0 {
             Bracket::at(0)
+        } else if elements <= FEW {
+            let magnitudes = parts.iter().flat_map(|part| part.iter());
+            let mut magnitudes: Vec<u32> = magnitudes.map(|value| value.to_bits() & ABSOLUTE).collect();
+            Bracket::at(*magnitudes.select_nth_unstable(k - 1).1)
         } else {
             sample(parts, elements, k)
         };
@@ -82,10 +127,30 @@ impl Kernels {
             let up_to_low = below + sum(|block| block.at_low);
             let below_high = up_to_low + sum(|block| block.between.len());
             let up_to_high = below_high + sum(|block| block.at_high);
-            if k == 0 || (below < k && k <= up_to_high) {
-                return Ok(cut(&census, bracket, k, [below, up_to_low, below_high]));
-            }
-            bracket = Bracket::at(radix(parts, k));
+            let (threshold, before) = if k == 0 {
+                (0, 0)
+            } else if k <= below || k > up_to_high {
+                bracket = Bracket::at(radix(parts, k));
+                continue;
+            } else if k <= up_to_low {
+                (bracket.low, below)
+            } else if k > below_high {
+                (bracket.high, below_high)
+            } else {
+                let between: Vec<&[f32]> = census
+                    .iter()
+                    .flatten()
+                    .map(|block| bytemuck::cast_slice(&block.between))
+                    .collect();
+                let found = self.find(&between, below_high - up_to_low, k - up_to_low)?;
+                (found.threshold, up_to_low + found.before)
+            };
+            return Ok(Found {
+                threshold,
+                before,
+                bracket,
+                census,
+            });
         }
     }
 
@@ -169,13 +234,15 @@ impl Kernels {
             .iter()
             .map(|part| {
                 let blocks = part.par_chunks(BLOCK);
-                blocks.map(|block| scalar::census(block, bracket)).collect()
+                blocks
+                    .map(|block| dispatch!(self, census(block, bracket)))
+                    .collect()
             })
             .collect()
     }
 
     fn zero_below(self, block: &mut [f32], limit: u32) {
-        scalar::zero_below(block, limit);
+        dispatch!(self, zero_below(block, limit));
     }
 }
 
@@ -196,55 +263,14 @@ fn finite(parts: &[&[f32]], census: &[Vec<Census>]) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// The cut at the `k`-th magnitude, which the bracket holds; `up_to` counts the elements below the bracket, up to its low
-/// end, and below its high end.
-fn cut(census: &[Vec<Census>], bracket: Bracket, k: usize, up_to: [usize; 3]) -> Cut {
-    let [below, up_to_low, below_high] = up_to;
-    let mut between: Vec<u32> = Vec::new();
-    let (threshold, before) = if k <= up_to_low {
-        (bracket.low, below)
-    } else if k > below_high {
-        (bracket.high, below_high)
-    } else {
-        between.extend(census.iter().flatten().flat_map(|block| &block.between));
-        let rank = k - up_to_low - 1;
-        let (smaller, threshold, _) = between.select_nth_unstable(rank);
-        let before = up_to_low + smaller.iter().filter(|&bits| bits < threshold).count();
-        (*threshold, before)
-    };
-    let equal = |block: &Census| {
-        if threshold == bracket.low {
-            block.at_low
-        } else if threshold == bracket.high {
-            block.at_high
-        } else {
-            block.between.iter().filter(|&&bits| bits == threshold).count()
-        }
-    };
-    Cut {
-        threshold,
-        ties: k.saturating_sub(before),
-        equal: census
-            .iter()
-            .map(|blocks| blocks.iter().map(equal).collect())
-            .collect(),
-    }
-}
-
 /// A bracket around the `k`-th magnitude of a sample that is spread evenly over all elements.
 fn sample(parts: &[&[f32]], elements: usize, k: usize) -> Bracket {
-    let mut bracket = Bracket {
-        low: 0,
-        high: ABSOLUTE,
-    };
-    if elements <= SAMPLE {
-        return bracket;
-    }
-    let stride = elements / SAMPLE;
-    let mut magnitudes = Vec::with_capacity(SAMPLE);
+    let size = (elements / 64).clamp(*SAMPLE.start(), *SAMPLE.end());
+    let stride = elements / size;
+    let mut magnitudes = Vec::with_capacity(size);
     let mut parts = parts.iter();
     let (mut part, mut start): (&[f32], usize) = (&[], 0);
-    for i in 0..SAMPLE {
+    for i in 0..size {
         // One element of each stride, at a place in it that no regular structure follows.
         let index = i * stride + (i.wrapping_mul(0x9e37_79b9) >> 7) % stride;
         while index - start >= part.len() {
@@ -253,15 +279,24 @@ fn sample(parts: &[&[f32]], elements: usize, k: usize) -> Bracket {
         }
         magnitudes.push(part[index - start].to_bits() & ABSOLUTE);
     }
-    let rank = (k as u128 * SAMPLE as u128 / elements as u128) as usize;
-    let low = rank.checked_sub(MARGIN);
+    let rank = (k as u128 * size as u128 / elements as u128) as usize;
+    // Four standard deviations of the rank of a median.
+    let margin = 2 * size.isqrt();
+    let mut bracket = Bracket {
+        low: 0,
+        high: ABSOLUTE,
+        ties: false,
+    };
+    let low = rank.checked_sub(margin);
     if let Some(low) = low {
         bracket.low = *magnitudes.select_nth_unstable(low).1;
     }
-    let (from, high) = (low.unwrap_or(0), rank + MARGIN);
-    if high < SAMPLE {
+    let (from, high) = (low.unwrap_or(0), rank + margin);
+    if high < size {
         bracket.high = *magnitudes[from..].select_nth_unstable(high - from).1;
     }
+    let equal = |end: u32| magnitudes.iter().filter(|&&bits| bits == end).count();
+    bracket.ties = equal(bracket.low).max(equal(bracket.high)) > margin;
     bracket
 }
 

@@ -3,28 +3,33 @@
 use super::Bracket;
 use crate::kernels::range::ABSOLUTE;
 
-/// Of the magnitudes of a block: how many lie below the bracket, at its ends, and which lie between.
+/// Of the magnitudes of a block: how many lie below the bracket, how many equal one of its ends, and which lie between.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Census {
     pub(super) below: usize,
+    /// 0 without [`Bracket::ties`].
     pub(super) at_low: usize,
+    /// 0 without [`Bracket::ties`], and where both ends are the same.
     pub(super) at_high: usize,
-    /// The magnitudes above the low and below the high end, in order, as bits.
+    /// The magnitudes between the ends in order, as bits; without [`Bracket::ties`], with those that equal an end.
     pub(super) between: Vec<u32>,
     /// The largest.
     pub(super) most: u32,
 }
 
 pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
+    let Bracket { low, high, ties } = bracket;
     let mut census = Census::default();
     for value in values {
         let magnitude = value.to_bits() & ABSOLUTE;
         census.most = census.most.max(magnitude);
-        census.below += usize::from(magnitude < bracket.low);
-        census.at_low += usize::from(magnitude == bracket.low);
-        // Both ends may be the same.
-        census.at_high += usize::from(magnitude == bracket.high && bracket.high != bracket.low);
-        if bracket.low < magnitude && magnitude < bracket.high {
+        if magnitude < low {
+            census.below += 1;
+        } else if magnitude == low && ties {
+            census.at_low += 1;
+        } else if magnitude == high && ties {
+            census.at_high += 1;
+        } else if magnitude <= high {
             census.between.push(magnitude);
         }
     }
@@ -32,11 +37,11 @@ pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
 }
 
 /// Elements of a magnitude below `limit` become 0.
+#[inline(always)]
 pub(super) fn zero_below(values: &mut [f32], limit: u32) {
     for value in values {
-        if value.to_bits() & ABSOLUTE < limit {
-            *value = 0.0;
-        }
+        let keep = value.to_bits() & ABSOLUTE >= limit;
+        *value = if keep { *value } else { 0.0 };
     }
 }
 
