@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p caribou-optimize --bench paired -- --paired FILE [LEVEL]`, where the file holds little-endian floats,
 //! in rows of 4096.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 use caribou_optimize::kernels::{Channels, Grid, Kernels, Level, Scheme};
 use rayon::prelude::*;
