@@ -13,6 +13,8 @@ pub(crate) enum Environment {
     Keras3,
     /// NumPy and OpenCV, which runs layers of forks of Caffe; Caffe itself comes with Maven.
     Caffe,
+    /// NumPy and PyTorch, the peers of benchmarks.
+    Torch,
 }
 
 impl Environment {
@@ -25,6 +27,7 @@ impl Environment {
                 "xtask/fixtures/keras/requirements-keras3.txt",
             ),
             Self::Caffe => ("target/venv-caffe", "xtask/fixtures/caffe/requirements.txt"),
+            Self::Torch => ("target/venv-torch", "xtask/fixtures/bench/requirements-torch.txt"),
         }
     }
 

@@ -51,12 +51,8 @@ enum Task {
     Sweep(sweep::Options),
     /// Convert pretrained networks from public packages, and compare their frameworks, the runtime and stock DL4J.
     Real(real::Options),
-    /// Measure conversions and write docs/benchmarks.md.
-    Bench {
-        /// Only the conversion of a network of 138 million parameters.
-        #[arg(long)]
-        quick: bool,
-    },
+    /// Measure conversions and kernels, and write docs/benchmarks.md.
+    Bench(bench::Options),
     /// Formatting, lints, and all judges.
     Ci,
 }
@@ -173,7 +169,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Table(options) => return table::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Real(options) => return real::run(&root, &options),
-        Task::Bench { quick: _ } => bench::run(&root)?,
+        Task::Bench(options) => bench::run(&root, &options)?,
         Task::Ci => return ci(&root),
     }
     Ok(ExitCode::SUCCESS)

@@ -215,3 +215,203 @@ fn integers_of<I: Integer>(values: &[f32], grid: Grid, scheme: Scheme) -> Result
     }
     Ok(())
 }
+
+/// Enough elements for samples, gathered twice, in parts; some values often.
+fn many(parts: usize, of: impl Fn(u32) -> f32) -> Vec<Vec<f32>> {
+    let mut state = 7u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        of(state >> 8)
+    };
+    (0..parts)
+        .map(|part| (0..60_000 / parts + 1000 * part).map(|_| next()).collect())
+        .collect()
+}
+
+#[test]
+fn selection_of_many_is_exact_where_samples_and_brackets_are_used() {
+    let continuous = |state: u32| state as f32 - 8_388_608.0;
+    let grid = |state: u32| (state % 255) as f32 - 127.0;
+    let sparse = |state: u32| {
+        if state.is_multiple_of(10) {
+            (state / 10) as f32
+        } else {
+            0.0
+        }
+    };
+    let signs = |state: u32| if state.is_multiple_of(2) { -1.0 } else { 1.0 };
+    let arrays = [
+        many(1, continuous),
+        many(3, continuous),
+        many(2, grid),
+        many(1, sparse),
+        many(2, signs),
+    ];
+    for array in arrays {
+        let whole = array.concat();
+        let parts: Vec<&[f32]> = array.iter().map(Vec::as_slice).collect();
+        let mut order: Vec<usize> = (0..whole.len()).collect();
+        order.sort_by(|&a, &b| whole[a].abs().total_cmp(&whole[b].abs()));
+        for part in [0.0, 1e-5, 0.1, 0.5, 0.9, 0.95, 1.0] {
+            let k = (part * whole.len() as f64) as usize;
+            let mut expected = whole.clone();
+            order[..k].iter().for_each(|&index| expected[index] = 0.0);
+            for kernels in levels() {
+                let mut pruned = array.clone();
+                let mut pruned: Vec<&mut [f32]> = pruned.iter_mut().map(Vec::as_mut_slice).collect();
+                let cut = kernels.smallest(&parts, k).unwrap();
+                kernels.zero(&mut pruned, &cut).unwrap();
+                let pruned: Vec<f32> = pruned.iter().flat_map(|part| part.iter().copied()).collect();
+                assert!(bits(&pruned) == bits(&expected), "{:?} of {k}", kernels.level());
+                assert_eq!(
+                    cut.threshold(),
+                    k.checked_sub(1).map_or(0.0, |last| whole[order[last]].abs())
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sample_that_misses_costs_time_and_no_exactness() {
+    // The places of the sample are fixed, so that an array can be made of which it sees only ones.
+    let elements = 1usize << 16;
+    let size = 1 << 10;
+    let stride = elements / size;
+    let mut values: Vec<f32> = (0..elements).map(|i| (i as f32).sqrt() + 2.0).collect();
+    for i in 0..size {
+        values[i * stride + (i.wrapping_mul(0x9e37_79b9) >> 7) % stride] = 1.0;
+    }
+    let mut magnitudes = values.clone();
+    magnitudes.sort_by(f32::total_cmp);
+    for k in [1, size, size + 1, elements / 2, elements] {
+        for kernels in levels() {
+            assert_eq!(kernels.kth_magnitude(&values, k).unwrap(), magnitudes[k - 1]);
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_none_is_found_in_the_last_part() {
+    let mut array = many(3, |state| state as f32);
+    array[2][77] = f32::NAN;
+    let index = array[0].len() + array[1].len() + 77;
+    for kernels in levels() {
+        let parts: Vec<&[f32]> = array.iter().map(Vec::as_slice).collect();
+        for k in [0, 5, 30_000] {
+            let error = kernels.smallest(&parts, k).unwrap_err();
+            assert!(
+                matches!(error, KernelError::NotFinite { index: found, .. } if found == index),
+                "{error}"
+            );
+        }
+        let whole = array.concat();
+        assert_eq!(kernels.not_finite(&whole), Some(index));
+    }
+}
+
+#[test]
+fn what_can_not_be_is_refused() {
+    let kernels = Kernels::best();
+    let values = [1.0, -2.0, 3.0];
+    let one = [Quantization {
+        scale: 1.0,
+        zero_point: 0,
+    }];
+    let (grid, mut out) = (Grid::full(8).unwrap(), [0i8; 3]);
+    assert!(matches!(
+        kernels.smallest(&[&values], 4),
+        Err(KernelError::Count {
+            wanted: 4,
+            elements: 3
+        })
+    ));
+    assert!(matches!(
+        kernels.kth_magnitude(&values, 0),
+        Err(KernelError::Count { .. })
+    ));
+    assert!(matches!(
+        kernels.abs_max(&values, Channels::rows(2, 2)),
+        Err(KernelError::Length { expected: 4, .. })
+    ));
+    assert!(matches!(Grid::full(17), Err(KernelError::Bits { bits: 17, .. })));
+    let wide = Grid::full(9).unwrap();
+    let result = kernels.quantize(&values, Channels::whole(3), &one, wide, &mut out);
+    assert_eq!(result, Err(KernelError::Bits { bits: 9, most: 8 }));
+    for scale in [0.0, -1.0, f32::INFINITY, f32::NAN] {
+        let bad = [Quantization { scale, zero_point: 0 }];
+        let result = kernels.quantize(&values, Channels::whole(3), &bad, grid, &mut out);
+        assert!(matches!(result, Err(KernelError::Scale { channel: 0, .. })));
+    }
+    let bad = [Quantization {
+        scale: 1.0,
+        zero_point: 128,
+    }];
+    let result = kernels.quantize(&values, Channels::whole(3), &bad, grid, &mut out);
+    assert!(matches!(
+        result,
+        Err(KernelError::ZeroPoint { zero_point: 128, .. })
+    ));
+    let mut changed = values;
+    assert!(matches!(
+        kernels.keep_n_of_m(&mut changed, 3, 2, 4),
+        Err(KernelError::Pattern { .. })
+    ));
+    assert!(matches!(
+        kernels.keep_n_of_m(&mut changed, 3, 0, 3),
+        Err(KernelError::Pattern { .. })
+    ));
+    assert!(matches!(
+        kernels.clip(&mut changed, 1.0, -1.0),
+        Err(KernelError::Bounds { .. })
+    ));
+    assert!(matches!(
+        kernels.clip(&mut changed, f32::NAN, 1.0),
+        Err(KernelError::Bounds { .. })
+    ));
+    assert!(matches!(
+        kernels.mask(&mut changed, &[true]),
+        Err(KernelError::Length { .. })
+    ));
+    assert!(matches!(
+        kernels.swap_bytes(&mut [0; 5]),
+        Err(KernelError::Length { .. })
+    ));
+    assert_eq!(changed, values);
+}
+
+#[test]
+fn halves_of_integers_go_to_the_even_one() {
+    let values = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, 127.5, -126.5, 1e30];
+    let one = [Quantization {
+        scale: 1.0,
+        zero_point: 0,
+    }];
+    let grid = Grid::symmetric(8).unwrap();
+    for kernels in levels() {
+        let mut out = [0i8; 10];
+        kernels
+            .quantize(&values, Channels::whole(10), &one, grid, &mut out)
+            .unwrap();
+        assert_eq!(out, [0, 2, 2, 0, -2, -2, 126, 127, -126, 127]);
+    }
+}
+
+#[test]
+fn an_affine_grid_holds_zero_exactly() {
+    for (least, most) in [(0.3, 0.9), (-0.7, -0.1), (-1.0, 2.0), (0.0, 1e-44), (-1e38, 2e38)] {
+        let grid = Grid::full(8).unwrap();
+        let on = grid.affine_of(least, most);
+        assert!(on.scale > 0.0 && on.scale.is_finite(), "{on:?}");
+        assert!((-128..=127).contains(&on.zero_point), "{on:?}");
+        let mut values = [0.0, least, most];
+        Kernels::best()
+            .snap(&mut values, Channels::whole(3), &[on], grid)
+            .unwrap();
+        assert_eq!(values[0].to_bits(), 0);
+        assert!(
+            (values[1] - least).abs() <= on.scale * 0.51 && (values[2] - most).abs() <= on.scale * 0.51,
+            "{on:?}"
+        );
+    }
+}

@@ -31,8 +31,7 @@ pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
 fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
     let (vectors, rest) = values.as_chunks::<8>();
-    let mut census = scalar::census(rest, bracket);
-    let rest_between = std::mem::take(&mut census.between);
+    let mut census = Census::default();
     let (low, high) = (
         _mm256_set1_epi32(bracket.low as i32),
         _mm256_set1_epi32(bracket.high as i32),
@@ -64,10 +63,10 @@ fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
     }
     let lanes = |counts: __m256i| bytemuck::cast::<_, [u32; 8]>(counts).into_iter();
     let sum = |counts: __m256i| lanes(counts).map(|count| count as usize).sum::<usize>();
-    census.below += sum(below);
-    census.at_low += sum(at_low);
-    census.at_high += sum(at_high);
-    census.most = lanes(most).fold(census.most, u32::max);
-    census.between.extend(rest_between);
+    census.below = sum(below);
+    census.at_low = sum(at_low);
+    census.at_high = sum(at_high);
+    census.most = lanes(most).fold(0, u32::max);
+    census.extend(scalar::census(rest, bracket));
     census
 }

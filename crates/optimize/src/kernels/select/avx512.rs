@@ -2,18 +2,29 @@
 
 use super::Bracket;
 use super::scalar::{self, Census};
-use crate::kernels::dispatch::compile_for;
 use crate::kernels::range::ABSOLUTE;
 use std::arch::x86_64::*;
-
-compile_for! { "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl":
-    fn zero_below(values: &mut [f32], limit: u32) = scalar::zero_below;
-}
 
 /// Elements of a vector.
 const N: usize = 16;
 /// Vectors whose elements between are gathered before they are handed on.
 const GROUP: usize = 64;
+
+/// A vector is a line of the cache; one in which nothing changes is not written back to memory.
+#[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) fn zero_below(values: &mut [f32], limit: u32) {
+    let (vectors, rest) = values.as_chunks_mut::<N>();
+    let absolute = _mm512_set1_epi32(ABSOLUTE as i32);
+    let limits = _mm512_set1_epi32(limit as i32);
+    for vector in vectors {
+        let bits: __m512i = bytemuck::cast(*vector);
+        let below = _mm512_cmplt_epu32_mask(_mm512_and_si512(bits, absolute), limits);
+        if _mm512_mask_test_epi32_mask(below, bits, bits) != 0 {
+            *vector = bytemuck::cast(_mm512_maskz_mov_epi32(!below, bits));
+        }
+    }
+    scalar::zero_below(rest, limit);
+}
 
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
@@ -27,8 +38,36 @@ pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
 fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
     let (vectors, rest) = values.as_chunks::<N>();
-    let mut census = scalar::census(rest, bracket);
-    let rest_between = std::mem::take(&mut census.between);
+    let mut census = Census::default();
+    let mut between = [0; (GROUP + 1) * N];
+    for vectors in vectors.chunks(GROUP) {
+        let group = count_group::<TIES>(vectors, bracket, &mut between);
+        census.below += group.below as usize;
+        census.at_low += group.at_low as usize;
+        census.at_high += group.at_high as usize;
+        census.most = census.most.max(group.most);
+        census.between.extend_from_slice(&between[..group.between]);
+    }
+    census.extend(scalar::census(rest, bracket));
+    census
+}
+
+struct Counts {
+    below: u32,
+    at_low: u32,
+    at_high: u32,
+    between: usize,
+    most: u32,
+}
+
+/// Not inlined: next to calls that allocate, the vectors of the loop would be kept in memory.
+#[inline(never)]
+#[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+fn count_group<const TIES: bool>(
+    vectors: &[[f32; N]],
+    bracket: Bracket,
+    between: &mut [u32; (GROUP + 1) * N],
+) -> Counts {
     let (low, high) = (
         _mm512_set1_epi32(bracket.low as i32),
         _mm512_set1_epi32(bracket.high as i32),
@@ -36,33 +75,30 @@ fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
     let absolute = _mm512_set1_epi32(ABSOLUTE as i32);
     let mut most = _mm512_setzero_si512();
     let [mut below, mut at_low, mut at_high] = [0; 3];
-    let mut gathered = [0u32; (GROUP + 1) * N];
-    for group in vectors.chunks(GROUP) {
-        let mut number = 0;
-        for vector in group {
-            let magnitudes = _mm512_and_si512(bytemuck::cast::<_, __m512i>(*vector), absolute);
-            most = _mm512_max_epu32(most, magnitudes);
-            let is_below = _mm512_cmplt_epu32_mask(magnitudes, low);
-            below += is_below.count_ones();
-            let mut between = !is_below & _mm512_cmple_epu32_mask(magnitudes, high);
-            if TIES {
-                let is_low = _mm512_cmpeq_epi32_mask(magnitudes, low);
-                let is_high = _mm512_cmpeq_epi32_mask(magnitudes, high);
-                at_low += is_low.count_ones();
-                at_high += (is_high & !is_low).count_ones();
-                between &= !(is_low | is_high);
-            }
-            // A whole vector is written, and the next one goes where its elements between end.
-            let compressed: [u32; N] = bytemuck::cast(_mm512_maskz_compress_epi32(between, magnitudes));
-            gathered[number..number + N].copy_from_slice(&compressed);
-            number += between.count_ones() as usize;
+    let mut end = 0;
+    for vector in vectors {
+        let magnitudes = _mm512_and_si512(bytemuck::cast::<_, __m512i>(*vector), absolute);
+        most = _mm512_max_epu32(most, magnitudes);
+        let is_below = _mm512_cmplt_epu32_mask(magnitudes, low);
+        below += is_below.count_ones();
+        let mut inside = !is_below & _mm512_cmple_epu32_mask(magnitudes, high);
+        if TIES {
+            let is_low = _mm512_cmpeq_epi32_mask(magnitudes, low);
+            let is_high = _mm512_cmpeq_epi32_mask(magnitudes, high) & !is_low;
+            at_low += is_low.count_ones();
+            at_high += is_high.count_ones();
+            inside &= !(is_low | is_high);
         }
-        census.between.extend_from_slice(&gathered[..number]);
+        // A whole vector is written, and the next one goes where its elements inside end.
+        let compressed: [u32; N] = bytemuck::cast(_mm512_maskz_compress_epi32(inside, magnitudes));
+        between[end..end + N].copy_from_slice(&compressed);
+        end += inside.count_ones() as usize;
     }
-    census.below += below as usize;
-    census.at_low += at_low as usize;
-    census.at_high += at_high as usize;
-    census.most = census.most.max(_mm512_reduce_max_epu32(most));
-    census.between.extend(rest_between);
-    census
+    Counts {
+        below,
+        at_low,
+        at_high,
+        between: end,
+        most: _mm512_reduce_max_epu32(most),
+    }
 }

@@ -20,10 +20,10 @@ use super::{KernelError, Kernels};
 use rayon::prelude::*;
 use scalar::Census;
 
-/// So many elements, or fewer, are sorted out without a sample.
-const FEW: usize = 1 << 16;
+/// So many elements, or fewer, are sorted out without a sample. Less in tests, which go through all stages with fewer.
+const FEW: usize = if cfg!(test) { 1 << 10 } else { 1 << 16 };
 /// Elements of a sample, at least and at most; in between, one of 64.
-const SAMPLE: std::ops::RangeInclusive<usize> = 1 << 13..=1 << 16;
+const SAMPLE: std::ops::RangeInclusive<usize> = if cfg!(test) { 1 << 7 } else { 1 << 13 }..=1 << 16;
 
 /// Magnitudes between which the k-th is looked for, as bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -267,18 +267,22 @@ fn finite(parts: &[&[f32]], census: &[Vec<Census>]) -> Result<(), KernelError> {
 fn sample(parts: &[&[f32]], elements: usize, k: usize) -> Bracket {
     let size = (elements / 64).clamp(*SAMPLE.start(), *SAMPLE.end());
     let stride = elements / size;
-    let mut magnitudes = Vec::with_capacity(size);
-    let mut parts = parts.iter();
-    let (mut part, mut start): (&[f32], usize) = (&[], 0);
-    for i in 0..size {
+    let mut end = 0;
+    let ends: Vec<usize> = parts
+        .iter()
+        .map(|part| {
+            end += part.len();
+            end
+        })
+        .collect();
+    let one = |i: usize| {
         // One element of each stride, at a place in it that no regular structure follows.
         let index = i * stride + (i.wrapping_mul(0x9e37_79b9) >> 7) % stride;
-        while index - start >= part.len() {
-            start += part.len();
-            part = parts.next().copied().unwrap_or_default();
-        }
-        magnitudes.push(part[index - start].to_bits() & ABSOLUTE);
-    }
+        let part = ends.partition_point(|&end| end <= index);
+        let from_end = ends[part] - index;
+        parts[part][parts[part].len() - from_end].to_bits() & ABSOLUTE
+    };
+    let mut magnitudes: Vec<u32> = (0..size).into_par_iter().with_min_len(1 << 12).map(one).collect();
     let rank = (k as u128 * size as u128 / elements as u128) as usize;
     // Four standard deviations of the rank of a median.
     let margin = 2 * size.isqrt();

@@ -17,6 +17,17 @@ pub(super) struct Census {
     pub(super) most: u32,
 }
 
+impl Census {
+    /// Takes in that of the elements that follow.
+    pub(super) fn extend(&mut self, next: Self) {
+        self.below += next.below;
+        self.at_low += next.at_low;
+        self.at_high += next.at_high;
+        self.most = self.most.max(next.most);
+        self.between.extend(next.between);
+    }
+}
+
 pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
     let Bracket { low, high, ties } = bracket;
     let mut census = Census::default();

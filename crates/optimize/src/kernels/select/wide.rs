@@ -10,8 +10,7 @@ pub(super) use scalar::zero_below;
 
 pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
     let (vectors, rest) = values.as_chunks::<8>();
-    let mut census = scalar::census(rest, bracket);
-    let rest_between = std::mem::take(&mut census.between);
+    let mut census = Census::default();
     let (low, high) = (
         i32x8::splat(bracket.low as i32),
         i32x8::splat(bracket.high as i32),
@@ -45,10 +44,10 @@ pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
             .map(|&count| count as usize)
             .sum::<usize>()
     };
-    census.below += sum(below);
-    census.at_low += sum(at_low);
-    census.at_high += sum(at_high);
-    census.most = census.most.max(most.reduce_max() as u32);
-    census.between.extend(rest_between);
+    census.below = sum(below);
+    census.at_low = sum(at_low);
+    census.at_high = sum(at_high);
+    census.most = most.reduce_max() as u32;
+    census.extend(scalar::census(rest, bracket));
     census
 }

@@ -1,6 +1,7 @@
 //! The conversion of a network of 138 million parameters, as a ratio to copying its file, and the time that the
 //! runtime takes for one image.
 
+use super::{kibibytes, megabytes};
 use crate::Failure;
 use crate::fixtures::Environment;
 use std::path::Path;
@@ -11,9 +12,8 @@ use xshell::{Shell, cmd};
 /// Runs of each; the fastest counts.
 const RUNS: usize = 3;
 
-pub(crate) fn run(root: &Path) -> Result<(), Failure> {
-    let shell = Shell::new()?;
-    shell.change_dir(root);
+/// The section of the report.
+pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, Failure> {
     let model = root.join("target/bench/vgg16.h5");
     if !model.exists() {
         let python = Environment::Keras.python(root)?;
@@ -21,9 +21,6 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
         shell.create_dir(root.join("target/bench"))?;
         cmd!(shell, "{python} {script} {model}").run()?;
     }
-    cmd!(shell, "cargo build --quiet --release --package caribou-cli").run()?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
-    let binary = target.join("release/caribou");
     let (copy, archive) = (
         root.join("target/bench/copy.h5"),
         root.join("target/bench/vgg16.zip"),
@@ -39,7 +36,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
         cmd!(shell, "cp {model} {copy}").quiet().run()?;
         copied = copied.min(start.elapsed());
         let start = Instant::now();
-        let mut child = Command::new(&binary)
+        let mut child = Command::new(binary)
             .args(["convert", "--no-verify", "-o"])
             .args([&archive, &model])
             .stdout(Stdio::null())
@@ -57,28 +54,22 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
             return Err("the conversion failed".into());
         }
     }
-    let image = image(root, &shell, &binary)?;
+    let image = image(root, shell, binary)?;
     let ratio = converted.as_secs_f64() / copied.as_secs_f64();
-    let bytes = std::fs::metadata(&model)?.len();
-    let text = format!(
-        "# Benchmarks\n\nPrinted by `cargo xtask bench --quick`, on {}.\n\n\
-         | conversion of VGG16 ({:.0} MB, `--no-verify`, warm cache, best of {RUNS}) | |\n|---|---|\n\
+    Ok(format!(
+        "| conversion of VGG16 ({}, `--no-verify`, warm cache, best of {RUNS}) | |\n|---|---|\n\
          | `cp` of the file | {:.2} s |\n| `caribou convert` | {:.2} s |\n| ratio | {ratio:.1} |\n\
          | peak anonymous memory | {:.0} MiB |\n\n\
          | ResNet-50 on one image of 224 x 224 (`caribou run` as a whole, best of {RUNS}) | |\n|---|---|\n\
          | time | {:.2} s |\n\
          | peak memory | {:.0} MiB |\n",
-        machine(),
-        bytes as f64 / 1e6,
+        megabytes(&model)?,
         copied.as_secs_f64(),
         converted.as_secs_f64(),
         anonymous as f64 / 1024.0,
         image.time.as_secs_f64(),
         image.peak as f64 / 1024.0,
-    );
-    println!("{text}");
-    shell.write_file(root.join("docs/benchmarks.md"), text)?;
-    Ok(())
+    ))
 }
 
 /// What a run cost.
@@ -126,24 +117,4 @@ fn image(root: &Path, shell: &Shell, binary: &Path) -> Result<Cost, Failure> {
         }
     }
     Ok(cost)
-}
-
-/// A size that the system keeps of a process, in KiB.
-fn kibibytes(status: &str, field: &str) -> u64 {
-    let text = std::fs::read_to_string(status).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(field));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
-}
-
-fn machine() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!(
-        "{cores} cores of {}",
-        model.map_or("an unknown processor", |(_, name)| name)
-    )
 }
