@@ -15,6 +15,8 @@ pub(crate) enum Environment {
     Caffe,
     /// NumPy and PyTorch, the peers of benchmarks.
     Torch,
+    /// gensim, which reads and writes word vectors.
+    Words,
 }
 
 impl Environment {
@@ -28,6 +30,7 @@ impl Environment {
             ),
             Self::Caffe => ("target/venv-caffe", "xtask/fixtures/caffe/requirements.txt"),
             Self::Torch => ("target/venv-torch", "xtask/fixtures/bench/requirements-torch.txt"),
+            Self::Words => ("target/venv-words", "xtask/fixtures/words/requirements.txt"),
         }
     }
 

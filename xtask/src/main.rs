@@ -15,6 +15,7 @@ mod table;
 mod training;
 mod verdict;
 mod verify;
+mod words;
 
 use clap::{Parser, Subcommand};
 use fixtures::Environment;
@@ -51,6 +52,8 @@ enum Task {
     Sweep(sweep::Options),
     /// Convert pretrained networks from public packages, and compare their frameworks, the runtime and stock DL4J.
     Real(real::Options),
+    /// Word vectors: read what gensim and stock DL4J write, and have both read what is written.
+    Words,
     /// Measure conversions and kernels, and write docs/benchmarks.md.
     Bench(bench::Options),
     /// Formatting, lints, and all judges.
@@ -99,6 +102,8 @@ enum Framework {
         #[arg(long, default_value = "*")]
         case: String,
     },
+    /// The committed word vectors, in testdata/words, by gensim and stock DL4J.
+    Words,
     /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -157,6 +162,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             framework: Framework::Tf { case },
         } => fixtures::tensorflow(&root, "testdata/tf", "cases", &case)?,
         Task::Fixtures {
+            framework: Framework::Words,
+        } => words::fixtures(&root, "testdata/words", "committed")?,
+        Task::Fixtures {
             framework: Framework::Sweep { case, keras3 },
         } => {
             let (environment, out) = match keras3 {
@@ -168,6 +176,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Verify(options) => return verify::run(&root, &options),
         Task::Table(options) => return table::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
+        Task::Words => return words::run(&root),
         Task::Real(options) => return real::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options)?,
         Task::Ci => return ci(&root),

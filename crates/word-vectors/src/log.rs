@@ -32,6 +32,7 @@ kinds! {
     MISSING Error "W0111" "the file may be cut off; --skip-malformed reads what is there";
     SURPLUS Warning "W0112" "gensim would stop reading there; all of them are kept here";
     DIMENSIONS Error "W0113" "correct the first line; --skip-malformed goes by the lines instead";
+    AMBIGUOUS Error "W0115" "put a first line before it with how many words and numbers there are; --skip-malformed takes it for a header";
     UNREAD Error "W0114" "the file may hold more words than its header says, or be damaged; --skip-malformed leaves them out";
     // What the words are, not how they are written.
     DUPLICATE Warning "W0121" "the first is kept, as gensim does";

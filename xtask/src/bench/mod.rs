@@ -3,6 +3,7 @@
 
 mod conversion;
 mod kernels;
+mod words;
 
 use crate::Failure;
 use clap::{Args, ValueEnum};
@@ -22,6 +23,8 @@ enum Part {
     Conversion,
     /// The kernels of optimisation.
     Kernels,
+    /// Reading word vectors, against gensim.
+    Words,
 }
 
 impl Part {
@@ -29,6 +32,7 @@ impl Part {
         match self {
             Self::Conversion => "Conversion and running",
             Self::Kernels => "Kernels",
+            Self::Words => "Word vectors",
         }
     }
 }
@@ -46,6 +50,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Failure> {
         let text = match part {
             Part::Conversion => conversion::run(root, &shell, &command(root, &shell)?)?,
             Part::Kernels => kernels::run(root, &shell)?,
+            Part::Words => words::run(root, &shell, &command(root, &shell)?)?,
         };
         let text = format!("On {}.\n\n{text}", machine());
         println!("{text}");

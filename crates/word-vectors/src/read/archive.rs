@@ -184,7 +184,10 @@ fn counts(content: &[u8], vectors: &WordVectors, log: &mut Log) -> Option<Vec<Co
         if counts.len() >= vectors.len() || word.as_deref() != Some(expected) {
             let line = u32::try_from(row + 1).unwrap_or(u32::MAX);
             log.push(&log::FREQUENCIES, Some(Place::Line { line, column: 1 }), || {
-                format!("expected the word {expected:?}, whose vector is at that place, found {word:?}")
+                format!(
+                    "expected the word {expected:?}, whose vector is at that place, found {:?}",
+                    word.as_deref().unwrap_or("")
+                )
             });
             return None;
         }

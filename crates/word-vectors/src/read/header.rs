@@ -49,18 +49,21 @@ pub(super) struct Beginning {
     pub(super) header: Option<Header>,
     /// How many numbers the lines have; zero where there is no line with any.
     pub(super) dimensions: usize,
+    /// Whether the header may be a word with its numbers as well: it fits the lines as one, and does not fit as a header.
+    pub(super) ambiguous: bool,
 }
 
 impl Beginning {
     /// Looks at the first lines of a text.
     ///
-    /// Whole numbers on the first line are a header, unless they fit the lines that follow as a word with its numbers: then
-    /// only a header that is right in both of its numbers is one.
+    /// Whole numbers on the first line are a header. Where they fit the lines that follow as a word with its numbers too, only a
+    /// header that is right in both of its numbers is surely one.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let Some(header) = Header::parse(bytes) else {
             return Self {
                 header: None,
                 dimensions: usual(bytes),
+                ambiguous: false,
             };
         };
         let rest = &bytes[header.end..];
@@ -68,15 +71,9 @@ impl Beginning {
             0 => usize::try_from(header.dimensions).unwrap_or(0),
             dimensions => dimensions,
         };
-        let also_a_word = header.tokens == dimensions + 1 && !rest.is_empty();
+        let also_a_word = Some(header.tokens) == dimensions.checked_add(1) && !rest.is_empty();
         let right = header.dimensions == dimensions as u64
             && lines(rest) == usize::try_from(header.words).unwrap_or(usize::MAX);
-        if also_a_word && !right {
-            return Self {
-                header: None,
-                dimensions,
-            };
-        }
         // One line may be malformed or hold a word with spaces: the header is believed when any line agrees with it.
         let agrees = sample(rest).any(|count| count as u64 == header.dimensions);
         let dimensions = match usize::try_from(header.dimensions) {
@@ -86,6 +83,7 @@ impl Beginning {
         Self {
             header: Some(header),
             dimensions,
+            ambiguous: also_a_word && !right,
         }
     }
 
@@ -128,6 +126,10 @@ fn lines(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    fn ambiguous(text: &str) -> bool {
+        Beginning::of(text.as_bytes()).ambiguous
+    }
+
     fn of(text: &str) -> (Option<(u64, u64)>, usize) {
         let beginning = Beginning::of(text.as_bytes());
         let header = beginning.header.map(|header| (header.words, header.dimensions));
@@ -140,9 +142,11 @@ mod tests {
         assert_eq!(of("2 3 7\r\na 1 2 3\r\nb 1 2 3\r\n"), (Some((2, 3)), 3));
         assert_eq!(of("7 0.1 0.2\n8 0.3 0.4\n"), (None, 2));
         // Whole numbers that fit the lines as a word, and do not fit as a header.
-        assert_eq!(of("7 3\n8 4\n9 5\n"), (None, 1));
-        assert_eq!(of("7 1\n8 4\n9 5\n"), (None, 1));
-        assert_eq!(of("5 2 7\na 1 2\n"), (None, 2));
+        assert!(ambiguous("7 3\n8 4\n9 5\n"));
+        assert!(ambiguous("7 1\n8 4\n9 5\n"));
+        assert!(ambiguous("5 2 7\na 1 2\n"));
+        assert!(!ambiguous("2 1\n8 4\n9 5\n"));
+        assert!(!ambiguous("9 2\na 1 2\n"));
         // Those that do.
         assert_eq!(of("2 1\n8 4\n9 5\n"), (Some((2, 1)), 1));
         assert_eq!(of("1 2 7\na 1 2\n"), (Some((1, 2)), 2));

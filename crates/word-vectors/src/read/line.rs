@@ -55,17 +55,17 @@ pub(super) fn usual(bytes: &[u8], range: Range<usize>, values: &mut [f32]) -> Op
     (at == range.end && word > range.start).then_some(word)
 }
 
-/// A line that [`usual`] does not take: a word with spaces, whose end it gives, or what is wrong with it.
-pub(super) fn unusual(line: &[u8], values: &mut [f32]) -> Result<usize, Fault> {
+/// A line that [`usual`] does not take: a word with spaces, whose end it gives with the `count` numbers, or what is wrong.
+pub(super) fn unusual(line: &[u8], count: usize) -> Result<(usize, Vec<f32>), Fault> {
     let line = trimmed(line);
-    let mut spaces: Vec<usize> = memchr::memchr_iter(b' ', line).collect();
-    if spaces.is_empty() && line.contains(&b'\t') {
+    let mut ends: Vec<usize> = memchr::memchr_iter(b' ', line).collect();
+    if ends.is_empty() && line.contains(&b'\t') {
         return Err(Fault::Tabs);
     }
-    if spaces.len() < values.len() {
-        return Err(Fault::Count(spaces.len()));
+    if ends.len() < count {
+        return Err(Fault::Count(ends.len()));
     }
-    let word = spaces[spaces.len() - values.len()];
+    let word = ends[ends.len() - count];
     let before = &line[..word];
     // Where the word itself seems to end with a number, the line has too many of them: which is the first, nobody knows.
     let last = before
@@ -73,24 +73,24 @@ pub(super) fn unusual(line: &[u8], values: &mut [f32]) -> Result<usize, Fault> {
         .next()
         .filter(|last| last.len() < before.len());
     if last.is_some_and(|last| parse(last).is_some()) {
-        return Err(Fault::Count(self::values(line)));
+        return Err(Fault::Count(values(line)));
     }
-    spaces.push(line.len());
-    let ends = &spaces[spaces.len() - values.len()..];
+    ends.push(line.len());
     let mut start = word + 1;
-    for (value, &end) in values.iter_mut().zip(ends) {
+    let mut numbers = Vec::with_capacity(count);
+    for &end in &ends[ends.len() - count..] {
         let token = &line[start..end];
-        *value = parse(token).ok_or_else(|| Fault::Number {
+        numbers.push(parse(token).ok_or_else(|| Fault::Number {
             text: shown(token),
             column: start + 1,
-        })?;
+        })?);
         start = end + 1;
     }
     // Blank in front: the word is nothing but spaces.
     if trimmed(before).is_empty() {
         Err(Fault::NoWord)
     } else {
-        Ok(word)
+        Ok((word, numbers))
     }
 }
 
@@ -109,11 +109,11 @@ mod tests {
         let mut values = vec![0.0; count];
         let bytes = line.as_bytes();
         let end = trimmed(bytes).len();
-        let found = match usual(bytes, 0..end, &mut values) {
-            Some(word) => Ok(word),
-            None => unusual(bytes, &mut values),
+        let (word, values) = match usual(bytes, 0..end, &mut values) {
+            Some(word) => (word, values),
+            None => unusual(bytes, count)?,
         };
-        found.map(|word| (line[..word].to_owned(), values))
+        Ok((line[..word].to_owned(), values))
     }
 
     #[test]

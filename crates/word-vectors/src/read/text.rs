@@ -53,6 +53,11 @@ pub(super) fn read(bytes: &[u8], settings: &Settings, mut log: Log) -> Result<Ro
             "the first line is read as a word with its numbers".into()
         });
     }
+    if beginning.ambiguous {
+        log.line(&log::AMBIGUOUS, 1, 1, || {
+            "the first line may be a header that does not fit, or a word that is a number".into()
+        });
+    }
     let body = start + beginning.header.map_or(0, |header| header.end);
     let blocks = blocks(bytes, body, u64::from(beginning.header.is_some()), dimensions);
     let most: usize = blocks.iter().map(|block| block.most).sum();
@@ -157,15 +162,16 @@ fn counted(beginning: &Beginning, rows: &Rows, log: &mut Log) {
         });
     }
     if claimed < found {
-        let line = usize::try_from(claimed)
-            .ok()
-            .and_then(|row| rows.lines.get(row))
-            .copied()
-            .unwrap_or(1);
-        log.line(&log::SURPLUS, line, 1, || {
-            format!(
-                "the header says {claimed} words, and there are {found}: here begins what it does not count"
-            )
+        // Where every line could be read, the one that is too many is known.
+        let row = usize::try_from(claimed).ok().filter(|_| unread == 0);
+        let line = row.and_then(|row| rows.lines.get(row)).copied();
+        let here = if line.is_some() {
+            ": here begins what it does not count"
+        } else {
+            ""
+        };
+        log.line(&log::SURPLUS, line.unwrap_or(1), 1, || {
+            format!("the header says {claimed} words, and there are {found}{here}")
         });
     }
 }
@@ -213,7 +219,6 @@ fn part(bytes: &[u8], block: &Block, dimensions: usize, values: &mut [f32], log:
     };
     let mut slots = values.chunks_exact_mut(dimensions);
     let mut slot = slots.next();
-    let mut spare = Vec::new();
     let mut start = block.range.start;
     let mut line = block.lines_before;
     while start < block.range.end {
@@ -227,25 +232,26 @@ fn part(bytes: &[u8], block: &Block, dimensions: usize, values: &mut [f32], log:
             continue;
         }
         part.carriage_returns += usize::from(bytes[..end].ends_with(b"\r"));
-        // Where there is no slot left, the line can't be one that is read; it is looked at all the same.
-        let target = match &mut slot {
-            Some(slot) => &mut **slot,
-            None => {
-                spare.resize(dimensions, 0.0);
-                &mut spare[..]
-            }
+        // Where there is no slot left, the line is too short to be one that is read.
+        let Some(target) = slot.as_deref_mut() else {
+            let fault = unusual(text, dimensions).err().unwrap_or(Fault::Count(0));
+            part.fault(fault, text, dimensions, line);
+            start = next;
+            continue;
         };
         let found = match usual(bytes, start..start + text.len(), target) {
             Some(word) => Ok(&bytes[start..word]),
-            None => unusual(text, target).map(|end| &text[..end]),
+            None => unusual(text, dimensions).map(|(end, numbers)| {
+                target.copy_from_slice(&numbers);
+                &text[..end]
+            }),
         };
         match found {
             Ok(word) => {
                 if let Some(word) = part.word(word, line) {
                     if target.iter().any(|value| !value.is_finite()) {
-                        part.log.line(&log::NOT_FINITE, line, 1, || {
-                            format!("the vector of {word:?} holds NaN or infinity")
-                        });
+                        let message = || format!("the vector of {word:?} holds NaN or infinity");
+                        part.log.line(&log::NOT_FINITE, line, 1, message);
                     }
                     if part.blank.0 > 0 {
                         part.after_blank = Some(part.blank.1);

@@ -16,6 +16,8 @@ use serde_json::json;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// A form that not all of DeepLearning4j reads.
+const ONE_LOADER: Code = Code("W0202");
 /// Vectors without a length, which none can be given.
 const ZERO: Code = Code("W0201");
 
@@ -131,6 +133,10 @@ pub(crate) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failur
         }
     }
     let write_options = options.write_options();
+    if write_options.gzip {
+        let message = "readWord2VecModel of DeepLearning4j reads gzipped vectors, and loadStaticModel takes them for something else";
+        findings.push(Finding::new(Severity::Note, ONE_LOADER, None, message));
+    }
     let mut sink = BufWriter::with_capacity(1 << 20, output.file());
     write(&vectors, &mut sink, &write_options).map_err(|error| refused(&options.file, error))?;
     sink.flush()

@@ -93,7 +93,6 @@ public final class WordsJudge {
         model.fit();
         WordVectorSerializer.writeWord2VecModel(model, folder.resolve("model.zip").toFile());
         WordVectorSerializer.writeWordVectors(model, folder.resolve("vectors.txt").toFile());
-        WordVectorSerializer.writeWordVectors(model.lookupTable(), folder.resolve("table.txt").toFile());
     }
 
     private static List<String> words(WordVectors vectors) {
