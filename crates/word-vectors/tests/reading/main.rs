@@ -1,6 +1,6 @@
 //! What is read of files, of sound ones and of others.
 // Helpers of tests fail as tests do.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod damaged;
 mod malformed;
