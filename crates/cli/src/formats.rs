@@ -60,7 +60,8 @@ pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
     let Some((_, reader)) = best.filter(|(confidence, _)| *confidence > Confidence::No) else {
         return Err(Failure::Model {
             message: format!("{}: it is of no format that caribou reads", first.display()),
-            help: "expected a Keras .h5, .keras or .json file, a Caffe .prototxt or .caffemodel, or a DL4J .zip archive"
+            help: "expected a Keras .h5, .keras or .json file, a Caffe .prototxt or .caffemodel, a TensorFlow .pb, .pbtxt or SavedModel \
+                   directory, or a DL4J .zip archive"
                 .into(),
             findings: caribou_ir::Findings::new(),
         });

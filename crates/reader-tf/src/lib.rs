@@ -6,6 +6,7 @@
 //! is ever executed, and no file but the named ones is opened.
 
 mod build;
+mod bundle;
 mod choice;
 mod file;
 mod flatten;
@@ -42,15 +43,21 @@ impl Reader for TensorflowReader {
         "tensorflow"
     }
 
+    fn takes_weights(&self) -> bool {
+        true
+    }
+
     fn probe(&self, source: &Source) -> Confidence {
         file::probe(source)
     }
 
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
-        let program = file::open(source, &options.limits).map_err(|message| ReadError::Format {
-            path: source.path().to_path_buf(),
-            message,
-            help: "expected a frozen TensorFlow graph (GraphDef)".into(),
+        let program = file::open(source, self.signature.as_deref(), &options.limits).map_err(|message| {
+            ReadError::Format {
+                path: source.path().to_path_buf(),
+                message,
+                help: "expected a graph of TensorFlow (GraphDef) or the directory of a SavedModel".into(),
+            }
         })?;
         let mut findings = Findings::new();
         let flat = flatten::flatten(&program, self, options, &mut findings);

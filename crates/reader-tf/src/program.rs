@@ -1,9 +1,9 @@
 //! What a file says, whatever its form: nodes, functions, the values of variables, what is fed and fetched.
 
-use crate::literal::Literal;
+use crate::file::Variables;
 use crate::schema::{FunctionDef, NodeDef};
 use memmap2::Mmap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A tensor at the edge of a graph, as a signature names it.
@@ -34,8 +34,8 @@ pub(crate) struct Program {
     pub(crate) map: Arc<Mmap>,
     /// The signature, where the file has one.
     pub(crate) signature: Option<Signature>,
-    /// The values of variables by the names of their nodes; an error says why there is none.
-    pub(crate) variables: BTreeMap<String, Result<Literal, String>>,
+    /// The values of variables.
+    pub(crate) variables: Variables,
     /// The file's format and version in a few words.
     pub(crate) format: String,
 }

@@ -1,20 +1,11 @@
-//! A `GraphDef` in binary: weights as constants, read from the map.
+//! A `GraphDef` by itself: weights as constants, read from the map.
 
-use super::wire;
+use super::variables::Variables;
 use crate::program::Program;
 use crate::schema::{FunctionDef, GraphDef};
 use caribou_ir::Source;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Reads the graph of a file.
-///
-/// # Errors
-/// When it is no `GraphDef`, with the place of the damage.
-pub(crate) fn read(source: &Source) -> Result<Program, String> {
-    let graph: GraphDef = wire::decode(source, "GraphDef")?;
-    Ok(program(graph, source, "TensorFlow frozen graph".into()))
-}
 
 /// A graph without a signature.
 pub(crate) fn program(graph: GraphDef, source: &Source, format: String) -> Program {
@@ -23,7 +14,7 @@ pub(crate) fn program(graph: GraphDef, source: &Source, format: String) -> Progr
         functions: functions(graph.library.map(|library| library.function).unwrap_or_default()),
         map: Arc::clone(source.map()),
         signature: None,
-        variables: BTreeMap::new(),
+        variables: Variables::default(),
         format,
     }
 }

@@ -58,18 +58,18 @@ pub(crate) fn flatten(
         called: 0,
         attributes: HashMap::new(),
         assigned: Vec::new(),
+        absent: HashMap::new(),
     };
     flattener.main(&body, &ends);
     let Flattener {
-        mut flat, assigned, ..
+        mut flat,
+        assigned,
+        absent,
+        ..
     } = flattener;
     branch::resolve(&mut flat);
     let mut flat = flat.pruned(findings);
-    variable::report(
-        &flat,
-        |name| program.variables.get(name)?.as_ref().err().cloned(),
-        findings,
-    );
+    variable::report(&flat, &absent, findings);
     variable::report_changes(&flat, &assigned, findings);
     for (feed, given) in flat.feeds.iter_mut().zip(&options.input_shapes) {
         feed.refine(given);
@@ -111,6 +111,8 @@ struct Flattener<'a> {
     attributes: HashMap<String, AttrValue>,
     /// Variables that are given a value, with the node that does it.
     assigned: Vec<(Arc<str>, Origin)>,
+    /// Variables without a value, with the reason.
+    absent: HashMap<Arc<str>, String>,
 }
 
 /// What a node of a body became.

@@ -4,7 +4,6 @@ use crate::schema::attr_value::ListValue;
 use crate::schema::op_def::ArgDef;
 use crate::schema::{NameAttrList, OpDef, TensorProto, tensor_shape_proto::Dim};
 use crate::{Binding, InputChoice};
-use std::collections::BTreeMap;
 
 /// A node; attributes are values by name.
 pub(crate) fn node(name: &str, op: &str, input: &[&str], attr: &[(&str, Value)]) -> NodeDef {
@@ -95,7 +94,7 @@ fn program(nodes: Vec<NodeDef>, functions: Vec<FunctionDef>) -> Program {
             .collect(),
         map: Arc::new(map),
         signature: None,
-        variables: BTreeMap::new(),
+        variables: crate::file::Variables::default(),
         format: String::new(),
     }
 }
@@ -464,7 +463,7 @@ fn branches_on_constants_are_taken() {
 #[ignore = "prints the graph of a file: CARIBOU_FILE=model.pb cargo test -p caribou-reader-tf prints -- --ignored --nocapture"]
 fn prints_a_file() {
     let source = caribou_ir::Source::open(std::env::var("CARIBOU_FILE").unwrap()).unwrap();
-    let program = crate::file::open(&source, &Limits::default()).unwrap();
+    let program = crate::file::open(&source, None, &Limits::default()).unwrap();
     let (lines, findings) = flat(&program, &TensorflowReader::default());
     std::fs::write("/dev/stdout", format!("{}\n{findings}\n", lines.join("\n"))).unwrap();
 }

@@ -4,7 +4,7 @@ use super::{Flattener, Made};
 use crate::graph::{Flat, Node, Output};
 use crate::schema::NodeDef;
 use caribou_ir::{Code, Finding, Findings, Origin};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A variable has no value.
@@ -20,11 +20,13 @@ impl Flattener<'_> {
     pub(super) fn variable(&mut self, node: &NodeDef, inputs: &[Output], origin: &Origin) -> Option<Made> {
         match (node.op.as_str(), inputs) {
             (op, _) if VARIABLES.contains(&op) => {
-                let value = self.program.variables.get(&node.name);
-                match value {
-                    Some(Ok(literal)) => Some(Made::Node(self.constant(&origin.layer, literal.clone()))),
+                match self.program.variables.value(node) {
+                    Ok(literal) => Some(Made::Node(self.constant(&origin.layer, literal))),
                     // Whether it is needed turns out later.
-                    _ => None,
+                    Err(why) => {
+                        self.absent.insert(Arc::clone(&origin.layer), why);
+                        None
+                    }
                 }
             }
             ("ReadVariableOp", [variable]) => Some(Made::Outputs(vec![*variable])),
@@ -44,10 +46,12 @@ impl Flattener<'_> {
 }
 
 /// Reports variables that the outputs need and that have no value.
-pub(super) fn report(flat: &Flat, why: impl Fn(&str) -> Option<String>, findings: &mut Findings) {
+pub(super) fn report(flat: &Flat, why: &HashMap<Arc<str>, String>, findings: &mut Findings) {
     for node in &flat.nodes {
         if VARIABLES.contains(&&*node.op) {
-            let message = why(&node.name).unwrap_or_else(|| "the variable has no value".to_owned());
+            let message = why
+                .get(&node.name)
+                .map_or("the variable has no value", String::as_str);
             findings.push(Finding::error(NO_VALUE, &node.origin(), message).with_help(
                 "give the checkpoint (--weights model.ckpt.index), or freeze the graph: variables become constants",
             ));
