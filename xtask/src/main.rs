@@ -4,7 +4,9 @@
 
 mod bench;
 mod case;
+mod dist;
 mod fixtures;
+mod fuzz;
 mod judge;
 mod libhdf5;
 mod maven;
@@ -56,6 +58,10 @@ enum Task {
     Words,
     /// Measure conversions and kernels, and write docs/benchmarks.md.
     Bench(bench::Options),
+    /// Build the command for release, as an archive in target/dist.
+    Dist(dist::Options),
+    /// Let damaged files by the million loose on the readers (needs a nightly compiler and cargo-fuzz).
+    Fuzz(fuzz::Options),
     /// Formatting, lints, and all judges.
     Ci,
 }
@@ -179,6 +185,8 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Words => return words::run(&root),
         Task::Real(options) => return real::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options)?,
+        Task::Dist(options) => dist::run(&root, &options)?,
+        Task::Fuzz(options) => fuzz::run(&root, &options)?,
         Task::Ci => return ci(&root),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,7 @@
+//! Graphs in binary and as text.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| caribou_fuzz::read(
+    &caribou_reader_tf::TensorflowReader::default(),
+    bytes
+));
