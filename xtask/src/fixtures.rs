@@ -56,6 +56,17 @@ impl Environment {
     }
 }
 
+/// Writes the data set of `cargo xtask transfer`.
+pub(crate) fn digits(root: &Path) -> Result<(), Failure> {
+    let python = Environment::Keras.python(root)?;
+    let shell = Shell::new()?;
+    let script = root.join("xtask/fixtures/keras/digits.py");
+    let out = root.join("testdata/digits");
+    let cases = root.join("testdata/keras");
+    cmd!(shell, "{python} {script} {cases} {out}").run()?;
+    Ok(())
+}
+
 /// Writes the cases of a corpus whose names match.
 pub(crate) fn keras(
     root: &Path,

@@ -111,6 +111,15 @@ impl Judge {
         self.ask(&serde_json::to_string(request)?, timeout)
     }
 
+    /// Compares an archive with what stock DL4J's builder makes of another one.
+    pub(crate) fn surgery<T: serde::de::DeserializeOwned>(
+        &mut self,
+        request: &serde_json::Value,
+    ) -> Result<T, Failure> {
+        let answer = self.ask_for_text(&request.to_string(), TIMEOUT.0)?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+
     /// Ends the JVM by a fault in native code and judges an archive all the same: what a crash costs is the archive
     /// that caused it.
     ///
@@ -129,24 +138,23 @@ impl Judge {
     }
 
     fn ask(&mut self, line: &str, timeout: Duration) -> Result<Answer, Failure> {
+        Ok(serde_json::from_str(&self.ask_for_text(line, timeout)?)?)
+    }
+
+    fn ask_for_text(&mut self, line: &str, timeout: Duration) -> Result<String, Failure> {
         let mut process = match self.process.take() {
             Some(process) => process,
             None => self.start()?,
         };
         let sent = writeln!(process.requests, "{line}").and_then(|()| process.requests.flush());
-        let failed = |error: &str| {
-            Ok(Answer {
-                error: error.to_owned(),
-                ..Answer::default()
-            })
-        };
+        let failed = |error: &str| Ok(serde_json::json!({ "ok": false, "error": error }).to_string());
         if sent.is_err() {
             return failed("the JVM was gone before the archive was read");
         }
         match process.answers.recv_timeout(timeout) {
             Ok(answer) => {
                 self.process = Some(process);
-                Ok(serde_json::from_str(&answer)?)
+                Ok(answer)
             }
             Err(RecvTimeoutError::Timeout) => {
                 process.child.kill()?;

@@ -12,9 +12,11 @@ mod libhdf5;
 mod maven;
 mod optimize;
 mod real;
+mod scenarios;
 mod sweep;
 mod table;
 mod training;
+mod transfer;
 mod verdict;
 mod verify;
 mod words;
@@ -52,6 +54,8 @@ enum Task {
     Table(table::Options),
     /// Run the command over a large set of networks, and stock DL4J on what it wrote.
     Sweep(sweep::Options),
+    /// Compare `caribou transfer` with stock DL4J's TransferLearning.Builder, and train what it wrote (needs Java and Maven).
+    Transfer(transfer::Options),
     /// Convert pretrained networks from public packages, and compare their frameworks, the runtime and stock DL4J.
     Real(real::Options),
     /// Word vectors: read what gensim and stock DL4J write, and have both read what is written.
@@ -110,6 +114,8 @@ enum Framework {
     },
     /// The committed word vectors, in testdata/words, by gensim and stock DL4J.
     Words,
+    /// The handwritten digits that networks are trained on after a transfer, in testdata/digits.
+    Digits,
     /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -171,6 +177,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             framework: Framework::Words,
         } => words::fixtures(&root, "testdata/words", "committed")?,
         Task::Fixtures {
+            framework: Framework::Digits,
+        } => fixtures::digits(&root)?,
+        Task::Fixtures {
             framework: Framework::Sweep { case, keras3 },
         } => {
             let (environment, out) = match keras3 {
@@ -183,6 +192,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Table(options) => return table::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Words => return words::run(&root),
+        Task::Transfer(options) => return transfer::run(&root, &options),
         Task::Real(options) => return real::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options)?,
         Task::Dist(options) => dist::run(&root, &options)?,
@@ -206,6 +216,10 @@ fn ci(root: &Path) -> Result<ExitCode, Failure> {
     cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings").run()?;
     if table::run(root, &table::Options { check: true })? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
+    }
+    let transferred = transfer::run(root, &transfer::Options { case: "*".into() })?;
+    if transferred != ExitCode::SUCCESS {
+        return Ok(transferred);
     }
     verify::run(root, &verify::Options::everything())
 }

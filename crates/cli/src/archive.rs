@@ -38,6 +38,8 @@ pub(crate) struct Job<'a> {
     pub(crate) target: &'a Target,
     pub(crate) unroll_recurrent: Option<u32>,
     pub(crate) with_training_state: bool,
+    /// What makes another network of the model while it is read.
+    pub(crate) surgery: Option<&'a dyn Fn(formats::Opened) -> formats::Opened>,
     pub(crate) arguments: &'a Arguments,
 }
 
@@ -77,6 +79,10 @@ pub(crate) fn write(job: &Job, pass: Option<&mut Pass>) -> Result<Conversion, Fa
     };
     let mut conversion = Conversion::default();
     let written = formats::open(job.model, parts)
+        .map(|opened| match job.surgery {
+            Some(surgery) => surgery(opened),
+            None => opened,
+        })
         .and_then(|opened| convert(job, opened, archive, &mut conversion, pass));
     if let Err(failure) = &written {
         conversion.findings.extend(failure.findings());

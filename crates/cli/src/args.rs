@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) use crate::command::simplify::Simplify;
+pub(crate) use crate::command::transfer::Transfer;
 use crate::normalizer;
 use caribou_ir::{LIMIT_NAMES, Limits, ReadOptions};
 use caribou_writer_dl4j::{ArchiveLayout, Compression};
@@ -193,6 +194,11 @@ pub(crate) enum Command {
         after_help = "Example:\n  caribou run model.h5 --input x.npy -o y.npy\n  caribou run model.zip --input image=x.npy --input row=y.npy -o out.npz"
     )]
     Run(Run),
+    /// Make a model ready to learn another task: freeze layers, put others at the end, and write it as a DL4J archive.
+    #[command(
+        after_help = "Examples:\n  caribou transfer model.h5 -o model.zip --freeze-through flatten --replace-output 5:softmax:mcxent\n  caribou transfer model.zip -o new.zip --remove-after pool5 --append dense:128:relu,output:10:softmax:mcxent"
+    )]
+    Transfer(Box<Transfer>),
     /// Check that two models compute the same outputs.
     #[command(after_help = "Example:\n  caribou verify model.h5 model.zip --samples 4 --seed 7")]
     Verify(Verify),

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Simplify(options) => command::simplify::run(options, &arguments),
         Command::Inspect(options) => command::inspect::run(options, &arguments),
         Command::Run(options) => command::run::run(options, &arguments),
+        Command::Transfer(options) => command::transfer::run(options, &arguments),
         Command::Verify(options) => command::verify::run(options, &arguments),
         Command::Words(options) => command::words::run(options, &arguments),
     };

@@ -42,6 +42,10 @@ pub struct Loss {
     pub kind: LossKind,
     /// The weight of this output's loss in the sum of all.
     pub weight: f64,
+    /// How far probabilities are kept from zero and from one before their logarithm is taken.
+    pub clip: f64,
+    /// Whether it is added up over steps, cells and, for some functions, features, as DL4J does, and not averaged.
+    pub summed: bool,
 }
 
 /// An optimiser rule and its constants; symbols as in the rule's paper.
@@ -239,6 +243,9 @@ pub enum Constraint {
 pub struct LayerTraining {
     /// They stay as they are, and statistics are not gathered either.
     pub frozen: bool,
+    /// Whether it computes in training what it computes at inference, as part of a front that is used and not trained:
+    /// without noise, and without gradients through it where nothing in front of it learns.
+    pub inference: bool,
     /// Of kernels.
     pub regularization: Regularization,
     /// Of biases.

@@ -7,6 +7,7 @@
 //! | pass | what it changes |
 //! |---|---|
 //! | [`simplify`] | operators; the function stays the same but for the rounding of sums |
+//! | [`transfer`](mod@transfer) | the end of a network and what of it learns, for another task |
 //!
 //! [`cost`] counts what a network costs before and after, in three figures that are never mixed: bytes on disk (of the archive,
 //! which the caller measures), bytes in memory, and multiplications with addition.
@@ -16,5 +17,6 @@ mod draft;
 mod error;
 pub mod kernels;
 pub mod simplify;
+pub mod transfer;
 
 pub use error::OptimizeError;

@@ -66,7 +66,7 @@ impl Builder {
                     let origin = Origin::new(last.as_str(), conf.layer.class());
                     let preprocessor = network.input_pre_processors.get(&i.to_string());
                     match self
-                        .preprocessed(value, preprocessor, &origin)
+                        .preprocessed(value, preprocessor, &before(&origin))
                         .and_then(|x| self.layer_of_rows(&conf.layer_as_restored(), x, &origin))
                     {
                         Ok(next) => value = next,
@@ -212,7 +212,7 @@ impl Builder {
                 pre_processor,
                 ..
             } => {
-                let x = self.preprocessed(one()?, pre_processor.as_ref(), origin)?;
+                let x = self.preprocessed(one()?, pre_processor.as_ref(), &before(origin))?;
                 self.layer_of_rows(&layer_conf.layer_as_restored(), x, origin)
             }
             Vertex::Preprocessor { pre_processor } => self.preprocessed(one()?, Some(pre_processor), origin),
@@ -314,6 +314,7 @@ impl Builder {
                 origin,
             ),
             Vertex::ReverseTimeSeries { .. } => self.apply(Reverse { axis: 2 }, &[one()?], origin),
+            Vertex::Frozen { underlying } => self.vertex(underlying, inputs, origin),
             Vertex::Reshape { .. } => Err(refuse(
                 UNKNOWN,
                 origin,
@@ -390,6 +391,11 @@ impl Builder {
             }
         }
     }
+}
+
+/// What happens in front of a layer has a name of its own, so that it does not take the layer's.
+fn before(origin: &Origin) -> Origin {
+    Origin::new(format!("{}_preprocessor", origin.layer), "preprocessor")
 }
 
 pub(crate) fn refuse(code: Code, origin: &Origin, message: impl Into<String>) -> Box<Finding> {

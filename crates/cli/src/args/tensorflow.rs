@@ -57,6 +57,7 @@ impl Arguments {
     pub(crate) fn settled(mut self) -> Self {
         match &mut self.command {
             Command::Convert(options) => options.target.settle(&mut options.parts),
+            Command::Transfer(options) => options.convert.target.settle(&mut options.convert.parts),
             Command::Simplify(options) => options.target.settle(&mut options.parts),
             Command::Inspect(options) => options.ends.move_to(&mut options.parts),
             Command::Verify(options) => options.ends.move_to(&mut options.parts),

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::output::{complain, print};
 use crate::report::Conversion;
 use caribou_ir::Report;
+use std::path::Path;
 
 pub(crate) fn run(options: &Convert, arguments: &Arguments) -> Result<(), Failure> {
     let job = Job {
@@ -14,24 +15,30 @@ pub(crate) fn run(options: &Convert, arguments: &Arguments) -> Result<(), Failur
         target: &options.target,
         unroll_recurrent: options.unroll_recurrent,
         with_training_state: options.with_training_state,
+        surgery: None,
         arguments,
     };
-    let conversion = archive::write(&job, None)?;
-    if !arguments.quiet {
+    written(&job)
+}
+
+/// Writes the archive, and tells what was done.
+pub(crate) fn written(job: &Job) -> Result<(), Failure> {
+    let conversion = archive::write(job, None)?;
+    if !job.arguments.quiet {
         conversion.findings.iter().for_each(complain);
-        print(&summary(options, arguments, &conversion))?;
+        print(&summary(&job.target.output, job.arguments, &conversion))?;
     }
     Ok(())
 }
 
-fn summary(options: &Convert, arguments: &Arguments, conversion: &Conversion) -> String {
+fn summary(output: &Path, arguments: &Arguments, conversion: &Conversion) -> String {
     if arguments.json {
         return format!("{:#}", conversion.to_json());
     }
     let empty = Report::default();
     let report = conversion.report.as_ref().unwrap_or(&empty);
     let mut lines = vec![
-        format!("{}: {}", options.target.output.display(), report.target),
+        format!("{}: {}", output.display(), report.target),
         format!(
             "  {} parameters, {} bytes, {} rewrites",
             report.parameters,

@@ -4,5 +4,6 @@ pub(crate) mod convert;
 pub(crate) mod inspect;
 pub(crate) mod run;
 pub(crate) mod simplify;
+pub(crate) mod transfer;
 pub(crate) mod verify;
 pub(crate) mod words;

@@ -28,6 +28,7 @@ pub(crate) fn run(options: &Simplify, arguments: &Arguments) -> Result<(), Failu
         target: &options.target,
         unroll_recurrent: None,
         with_training_state: false,
+        surgery: None,
         arguments,
     };
     let conversion = archive::write(&job, Some(&mut |model| change(options, arguments, model)))?;

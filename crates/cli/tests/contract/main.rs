@@ -14,6 +14,7 @@ mod refusal;
 mod robustness;
 mod run;
 mod training;
+mod transfer;
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,9 @@
 use caribou_ir::{Graph, Loss, LossKind};
 use serde_json::Value;
 
+/// How far Keras keeps probabilities from zero and one.
+const EPSILON: f64 = 1e-7;
+
 const LOSSES: &[(&str, LossKind)] = &[
     ("mse", LossKind::MeanSquaredError),
     ("mean_squared_error", LossKind::MeanSquaredError),
@@ -78,6 +81,8 @@ pub(super) fn read(value: &Value, graph: &Graph, lost: &mut impl FnMut(String)) 
                     output,
                     kind: read.kind,
                     weight: weight.unwrap_or(1.0),
+                    clip: EPSILON,
+                    summed: false,
                 });
                 for difference in read.differences {
                     lost(format!("the loss of output {}: {difference}", port.name));
@@ -92,6 +97,8 @@ pub(super) fn read(value: &Value, graph: &Graph, lost: &mut impl FnMut(String)) 
                 output,
                 kind: LossKind::MeanSquaredError,
                 weight: 0.0,
+                clip: EPSILON,
+                summed: false,
             }),
             None => {}
         }

@@ -23,11 +23,14 @@ pub struct Base {
     /// How parameters are initialised when there are none.
     #[serde(default)]
     pub weight_init_fn: Option<Value>,
+    /// What gains of layer normalisation start with.
+    #[serde(default = "one")]
+    pub gain_init: f64,
     /// Of weights.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_empty")]
     pub regularization: Vec<Regularization>,
     /// Of biases.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_empty")]
     pub regularization_bias: Vec<Regularization>,
     /// Of any parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,11 @@ pub struct Base {
     /// Its bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gradient_normalization_threshold: Option<f64>,
+}
+
+/// A list that may be null.
+fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Regularization>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn identity() -> Activation {
@@ -55,6 +63,7 @@ impl Base {
             weight_init_fn: Some(
                 serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitXavier" }),
             ),
+            gain_init: one(),
             regularization: Vec::new(),
             regularization_bias: Vec::new(),
             constraints: None,

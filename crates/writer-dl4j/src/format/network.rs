@@ -18,6 +18,12 @@ pub struct NeuralNetConfiguration {
     /// The names of its parameters. A batch normalisation stores a variance only if `var` is among them.
     #[serde(default)]
     pub variables: Vec<String>,
+    /// Of an optimiser that is not used.
+    #[serde(default = "five")]
+    pub max_num_line_search_iterations: i64,
+    /// Always `NONE`.
+    #[serde(default)]
+    pub cache_mode: Option<String>,
     /// Whether gradients are divided by the batch size.
     #[serde(default = "yes")]
     pub mini_batch: bool,
@@ -40,6 +46,10 @@ fn yes() -> bool {
     true
 }
 
+fn five() -> i64 {
+    5
+}
+
 fn float() -> String {
     "FLOAT".into()
 }
@@ -52,6 +62,8 @@ impl NeuralNetConfiguration {
             layer,
             optimization_algo: descent(),
             variables,
+            max_num_line_search_iterations: five(),
+            cache_mode: Some("NONE".into()),
             mini_batch: true,
             minimize: true,
             seed: 12345,
@@ -184,7 +196,9 @@ impl ComputationGraphConfiguration {
             vertex_inputs: reads,
             topological_order: Some((0..names.len()).collect()),
             topological_order_str: Some(names),
-            default_configuration: serde_json::json!({ "optimizationAlgo": descent() }),
+            default_configuration: serde_json::json!({
+                "optimizationAlgo": descent(), "cacheMode": "NONE", "maxNumLineSearchIterations": five(),
+            }),
             backprop_type: standard(),
             data_type: float(),
             iteration_count: 0,

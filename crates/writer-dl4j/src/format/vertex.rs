@@ -83,6 +83,9 @@ pub enum Vertex {
         #[serde(default)]
         mask_array_input_name: Option<String>,
     },
+    /// A vertex in front of which nothing learns.
+    #[serde(rename = "org.deeplearning4j.nn.conf.graph.FrozenVertex")]
+    Frozen { underlying: Box<Vertex> },
     /// A class that is not known here.
     #[serde(untagged)]
     Unknown(serde_json::Value),

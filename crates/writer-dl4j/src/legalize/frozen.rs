@@ -6,7 +6,7 @@
 use super::constant::{affine, elements, tensor};
 use super::{Composed, Step};
 use caribou_ir::op::{BatchNorm, Op, Operator};
-use caribou_ir::{Graph, NodeId, Port, Training, ValueId};
+use caribou_ir::{Graph, NodeId, Port, Producer, Training, ValueId};
 use std::collections::HashSet;
 
 /// The batch normalisations that are frozen, without those that are so far at the front of a chain that nothing before
@@ -24,11 +24,20 @@ pub(super) fn behind_learning(graph: &Graph, training: Option<&Training>) -> Has
         && graph.consumers().iter().all(|readers| readers.len() < 2);
     let mut learning = !chain;
     let mut frozen = HashSet::new();
+    // The nodes of a front that is used and not trained, through which no gradient goes either.
+    let mut still = HashSet::new();
     for (id, node) in graph.nodes() {
-        let stays = training
-            .layers
-            .get(&*node.origin.layer)
-            .is_some_and(|layer| layer.frozen);
+        let own = training.layers.get(&*node.origin.layer);
+        let stays = own.is_some_and(|layer| layer.frozen);
+        let front = |value: &ValueId| match graph.value(*value).producer {
+            Producer::Input(_) => true,
+            Producer::Node(from, _) => still.contains(&from),
+        };
+        let constant = matches!(node.op, Op::Constant(_));
+        if constant || (own.is_some_and(|layer| layer.inference) && node.inputs.iter().all(front)) {
+            still.insert(id);
+            continue;
+        }
         match (&node.op, stays) {
             (Op::BatchNorm(_), true) if learning => {
                 frozen.insert(id);

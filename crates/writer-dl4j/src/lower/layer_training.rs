@@ -4,11 +4,13 @@ use super::training::Optimiser;
 use super::{Edge, Kind, Placed};
 use crate::format::{
     Base, Constraint as Class, FrozenLayer, FrozenLayerWithBackprop, Layer, Regularization as Penalty,
-    Schedule,
+    Schedule, Vertex,
 };
 use caribou_ir::{
     Clipping, Code, Constraint, Finding, Findings, LayerTraining, Origin, Regularization, Severity, Training,
 };
+
+use std::collections::HashSet;
 
 /// An option of a layer's training that DL4J has no exact counterpart for.
 const LOST: Code = Code("D0113");
@@ -38,7 +40,9 @@ pub(super) fn apply(
         let Kind::Layer { layer, .. } = &mut placed.kind else {
             continue;
         };
-        if placed.parameters.is_empty() || !layer.learns_by(&optimiser.updater) || own.frozen {
+        // What is used and not trained has the same options as the rest, as in DL4J: they are without effect.
+        let frozen = own.frozen && !own.inference;
+        if placed.parameters.is_empty() || !layer.learns_by(&optimiser.updater) || frozen {
             continue;
         }
         let origin = Origin::new(placed.source.clone(), layer.class());
@@ -186,11 +190,37 @@ pub(super) fn freeze(
     findings: &mut Findings,
 ) {
     let mut front = crate::archive::is_chain(inputs, outputs, vertices);
+    // The vertices that are used and not trained, and in front of which nothing learns.
+    let mut still: HashSet<String> = inputs.iter().map(|edge| edge.name.clone()).collect();
     for placed in vertices {
-        let frozen = training
-            .layers
-            .get(&*placed.source)
-            .is_some_and(|layer| layer.frozen);
+        let own = training.layers.get(&*placed.source);
+        let frozen = own.is_some_and(|layer| layer.frozen);
+        if own.is_some_and(|layer| layer.inference) && placed.inputs.iter().all(|input| still.contains(input))
+        {
+            still.insert(placed.name.clone());
+            match &mut placed.kind {
+                Kind::Layer { layer, .. } => {
+                    let inner = layer.base();
+                    let base = Base {
+                        gradient_normalization: inner.and_then(|base| base.gradient_normalization.clone()),
+                        gradient_normalization_threshold: inner
+                            .and_then(|base| base.gradient_normalization_threshold),
+                        ..Base::plain(&placed.name, &optimiser.updater)
+                    };
+                    *layer = FrozenLayer {
+                        layer: Box::new(layer.clone()),
+                        base,
+                    }
+                    .into();
+                }
+                Kind::Vertex(vertex) => {
+                    *vertex = Vertex::Frozen {
+                        underlying: Box::new(vertex.clone()),
+                    };
+                }
+            }
+            continue;
+        }
         if placed.parameters.is_empty() {
             continue;
         }

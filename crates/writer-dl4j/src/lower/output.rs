@@ -13,22 +13,25 @@ const WIDEST_SEQUENCE: usize = 512;
 /// The loss of an output is a multiple of the source's.
 const SCALED: caribou_ir::Code = caribou_ir::Code("D0115");
 
-fn loss(kind: LossKind) -> LossFunction {
+/// How far probabilities are kept from zero and one where the source names no loss.
+const CLIP: f64 = 1e-7;
+
+fn loss(kind: LossKind, clip: f64) -> LossFunction {
     match kind {
         LossKind::MeanSquaredError => LossFunction::Mse { weights: None },
         LossKind::MeanAbsoluteError => LossFunction::Mae { weights: None },
         LossKind::MeanAbsolutePercentageError => LossFunction::Mape { weights: None },
         LossKind::MeanSquaredLogarithmicError => LossFunction::Msle { weights: None },
         LossKind::BinaryCrossEntropy => LossFunction::BinaryXent {
-            clip_eps: 1e-7,
+            clip_eps: clip,
             weights: None,
         },
         LossKind::CategoricalCrossEntropy => LossFunction::Mcxent {
-            softmax_clip_eps: 1e-7,
+            softmax_clip_eps: clip,
             weights: None,
         },
         LossKind::SparseCategoricalCrossEntropy => LossFunction::SparseMcxent {
-            softmax_clip_eps: 1e-7,
+            softmax_clip_eps: clip,
             weights: None,
         },
         LossKind::Hinge => LossFunction::Hinge,
@@ -42,8 +45,8 @@ fn loss(kind: LossKind) -> LossFunction {
 /// The loss that goes with a function, where the source names none.
 fn usual_loss(activation: &Class) -> LossFunction {
     match activation {
-        Class::Softmax => loss(LossKind::CategoricalCrossEntropy),
-        Class::Sigmoid => loss(LossKind::BinaryCrossEntropy),
+        Class::Softmax => loss(LossKind::CategoricalCrossEntropy, CLIP),
+        Class::Sigmoid => loss(LossKind::BinaryCrossEntropy, CLIP),
         _ => LossFunction::Mse { weights: None },
     }
 }
@@ -111,7 +114,7 @@ impl Lowering<'_> {
     /// The loss of an output, as DL4J has to be given it to have the source's value: DL4J adds up over steps and cells,
     /// and for some functions over features, where the source takes the mean.
     fn scaled_loss(&mut self, given: &caribou_ir::Loss, port: &Port, origin: &Origin) -> LossFunction {
-        let mut function = loss(given.kind);
+        let mut function = loss(given.kind, given.clip);
         let shape = self.graph.shape(port.value);
         let rank = shape.rank();
         let channels = if port.layout == caribou_ir::Layout::ChannelsFirst {
@@ -131,6 +134,7 @@ impl Lowering<'_> {
             _ => Some(1),
         };
         let factor = match (over_features, cells) {
+            _ if given.summed => Some(given.weight),
             (Some(features), Some(cells)) => Some(given.weight / (features * cells) as f64),
             _ => None,
         };
@@ -279,7 +283,7 @@ impl Lowering<'_> {
             .step_by(features + 1)
             .for_each(|value| *value = 1.0);
         let parameters = vec![Tensor::vector(&unit), Tensor::filled(&[features], 0.0)];
-        let loss_fn = given.unwrap_or_else(|| loss(LossKind::MeanSquaredError));
+        let loss_fn = given.unwrap_or_else(|| loss(LossKind::MeanSquaredError, CLIP));
         self.rewrite(
             "output-of-a-sequence",
             origin,
@@ -311,7 +315,7 @@ impl Lowering<'_> {
         origin: &Origin,
     ) -> Option<String> {
         let keep = order == identity(rank);
-        let loss_fn = given.unwrap_or_else(|| loss(LossKind::MeanSquaredError));
+        let loss_fn = given.unwrap_or_else(|| loss(LossKind::MeanSquaredError, CLIP));
         if !(2..=5).contains(&rank) || (rank == 3 && keep) {
             return None;
         }

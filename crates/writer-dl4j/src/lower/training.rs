@@ -136,6 +136,13 @@ pub(super) fn state(
     source: &TrainingState,
     findings: &mut Findings,
 ) -> Result<State, TensorError> {
+    if source.parameters.is_empty() {
+        // Only the steps are known: the optimiser starts anew.
+        return Ok(State {
+            iterations: source.iterations,
+            vectors: Vec::new(),
+        });
+    }
     let mut vectors = Vec::new();
     let mut unknown: BTreeSet<String> = BTreeSet::new();
     let mut block: Vec<(&str, &Tensor)> = Vec::new();

@@ -1,0 +1,174 @@
+//! `caribou transfer`: what it names, what it refuses, and that what stays is the source's.
+
+use super::{caribou, case, text};
+use ndarray::ArrayD;
+use std::path::{Path, PathBuf};
+
+fn digits() -> PathBuf {
+    case("digits_cnn").join("model.h5")
+}
+
+fn residual() -> PathBuf {
+    case("digits_cnn").join("../../digits/residual.h5")
+}
+
+fn done(arguments: &[&str]) -> String {
+    let done = caribou(arguments);
+    let message = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{arguments:?} {message}");
+    message
+}
+
+fn run(model: &Path, input: &Path, output: &Path) -> ArrayD<f32> {
+    done(&["run", text(model), "--input", text(input), "-o", text(output)]);
+    ndarray_npy::read_npy(output).unwrap()
+}
+
+#[test]
+fn what_can_not_be_done_is_refused_by_the_name_of_option_and_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("a.zip");
+    let model = digits();
+    for (options, code, says) in [
+        (
+            &["--freeze-through", "nope"][..],
+            3,
+            "--freeze-through: there is no layer nope; there are conv2d,",
+        ),
+        (&["--freeze", "x*"], 3, "--freeze: there is no layer x*"),
+        (
+            &["--remove-after", "nope"],
+            3,
+            "--remove-after: there is no layer nope",
+        ),
+        (&["--resize", "nope=3"], 3, "--resize: there is no layer nope"),
+        (&["--resize", "flatten=3"], 3, "flatten"),
+        (&["--resize", "dense"], 2, "LAYER=N"),
+        (&["--replace-output", "0"], 2, "no number of units"),
+        (
+            &["--replace-output", "other=5"],
+            3,
+            "there is no output other; there are dense_1",
+        ),
+        (&["--replace-output", "5:softmax:nothing"], 2, "mcxent"),
+        (&["--append", "pool:3"], 2, "globalpool"),
+        (&["--append", "globalpool:max"], 3, "nothing to pool"),
+        (&["--updater", "adam:momentum=1"], 2, "no setting momentum"),
+        (&["--schedule", "poly:initial=1"], 2, "exponential"),
+        (&["--clip-gradients", "norm:0"], 2, "above zero"),
+        (&["--init", "he"], 2, "xavier"),
+        (&["--l2=-1"], 2, "zero or larger"),
+        (&["--featurize"], 3, "no layer at the front is frozen"),
+        (&["--with-training-state"], 2, "training starts anew"),
+    ] {
+        let refused = caribou(&[&["transfer", text(&model), "-o", text(&archive)][..], options].concat());
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(code), "{options:?} {message}");
+        assert!(message.contains(says), "{options:?}: {message}");
+        assert!(!archive.exists(), "{options:?}");
+    }
+    std::fs::write(&archive, "precious").unwrap();
+    let refused = caribou(&["transfer", text(&model), "-o", text(&archive)]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(std::fs::read(&archive).unwrap(), b"precious");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = digits();
+    let written = |name: &str, seed: &str| {
+        let archive = directory.path().join(name);
+        let options = ["--replace-output", "5", "--init", "relu", "--seed", seed];
+        let message = done(&[&["transfer", text(&model), "-o", text(&archive)][..], &options].concat());
+        assert!(
+            message.contains("dense_1: its weight [24, 5] is new"),
+            "{message}"
+        );
+        std::fs::read(archive).unwrap()
+    };
+    let first = written("a.zip", "1");
+    assert_eq!(first, written("b.zip", "1"));
+    assert_ne!(first, written("c.zip", "2"));
+}
+
+/// The two halves of a network compute what the whole does: a chain, and a graph whose bottom gives a sum.
+#[test]
+fn halves_make_up_the_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let residual_input = residual().with_file_name("residual_input.npy");
+    for (model, input, layer) in [
+        (digits(), case("digits_cnn").join("in0.npy"), "flatten"),
+        (residual(), residual_input, "sum_relu"),
+    ] {
+        let [out, bottom, head] = ["n.zip", "n.bottom.zip", "n.head.zip"].map(path);
+        let options = [
+            "-o",
+            text(&out),
+            "--freeze-through",
+            layer,
+            "--featurize",
+            "--force",
+        ];
+        done(&[&["transfer", text(&model)][..], &options].concat());
+        assert!(!out.exists());
+        let features = path("features.npy");
+        done(&[
+            "run",
+            text(&bottom),
+            "--input",
+            text(&input),
+            "-o",
+            text(&features),
+        ]);
+        let found = run(&head, &features, &path("y.npy"));
+        let expected = run(&model, &input, &path("z.npy"));
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-5, "{layer}: {a} {b}");
+        }
+    }
+}
+
+/// A layer behind what was cut off reads what the source computes there.
+#[test]
+fn what_is_in_front_of_a_cut_computes_as_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let input = residual().with_file_name("residual_input.npy");
+    let archive = path("cut.zip");
+    done(&[
+        "transfer",
+        text(&residual()),
+        "-o",
+        text(&archive),
+        "--remove-after",
+        "pool",
+    ]);
+    let features = run(&archive, &input, &path("y.npy"));
+    assert_eq!(features.shape(), [5, 10]);
+    let images = path("images.zip");
+    done(&[
+        "transfer",
+        text(&residual()),
+        "-o",
+        text(&images),
+        "--remove-after",
+        "deep",
+    ]);
+    // Channels are last, as in the source.
+    assert_eq!(run(&images, &input, &path("z.npy")).shape(), [5, 6, 6, 10]);
+    let pooled = path("pooled.zip");
+    let options = ["--remove-after", "deep", "--append", "globalpool:avg"];
+    done(
+        &[
+            &["transfer", text(&residual()), "-o", text(&pooled)][..],
+            &options,
+        ]
+        .concat(),
+    );
+    let found = run(&pooled, &input, &path("p.npy"));
+    for (a, b) in found.iter().zip(&features) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}

@@ -1,0 +1,502 @@
+//! The words in which heads, blocks, optimisers and the like are given: `5:softmax:mcxent`, `adam:lr=0.001`.
+
+use super::{Block, Function, Head, Scheme, TransferError};
+use caribou_ir::op::{Activation, ReduceKind};
+use caribou_ir::{Clipping, LearningRate, LossKind, Updater, UpdaterKind};
+
+/// Functions by the names of DL4J's `Activation`.
+const FUNCTIONS: &[(&str, Function)] = &[
+    ("identity", Function::Elements(Activation::Linear)),
+    ("linear", Function::Elements(Activation::Linear)),
+    ("relu", Function::Elements(Activation::Relu)),
+    (
+        "relu6",
+        Function::Elements(Activation::BoundedRelu {
+            max: Some(6.0),
+            slope: 0.0,
+            threshold: 0.0,
+        }),
+    ),
+    (
+        "leakyrelu",
+        Function::Elements(Activation::LeakyRelu { alpha: 0.01 }),
+    ),
+    ("elu", Function::Elements(Activation::Elu { alpha: 1.0 })),
+    ("selu", Function::Elements(Activation::Selu)),
+    ("sigmoid", Function::Elements(Activation::Sigmoid)),
+    (
+        "hardsigmoid",
+        Function::Elements(Activation::HardSigmoid {
+            slope: 0.2,
+            offset: 0.5,
+        }),
+    ),
+    ("tanh", Function::Elements(Activation::Tanh)),
+    ("hardtanh", Function::Elements(Activation::HardTanh)),
+    ("softplus", Function::Elements(Activation::Softplus)),
+    ("softsign", Function::Elements(Activation::Softsign)),
+    ("swish", Function::Elements(Activation::Swish)),
+    ("mish", Function::Elements(Activation::Mish)),
+    ("cube", Function::Elements(Activation::Cube)),
+    ("softmax", Function::Softmax),
+];
+
+/// Losses by the names of DL4J's `LossFunction`.
+const LOSSES: &[(&str, LossKind)] = &[
+    ("mcxent", LossKind::CategoricalCrossEntropy),
+    ("negativeloglikelihood", LossKind::CategoricalCrossEntropy),
+    ("sparse_mcxent", LossKind::SparseCategoricalCrossEntropy),
+    ("xent", LossKind::BinaryCrossEntropy),
+    ("mse", LossKind::MeanSquaredError),
+    ("mean_absolute_error", LossKind::MeanAbsoluteError),
+    ("mae", LossKind::MeanAbsoluteError),
+    (
+        "mean_absolute_percentage_error",
+        LossKind::MeanAbsolutePercentageError,
+    ),
+    ("mape", LossKind::MeanAbsolutePercentageError),
+    (
+        "mean_squared_logarithmic_error",
+        LossKind::MeanSquaredLogarithmicError,
+    ),
+    ("msle", LossKind::MeanSquaredLogarithmicError),
+    ("kl_divergence", LossKind::KullbackLeiblerDivergence),
+    ("cosine_proximity", LossKind::CosineSimilarity),
+    ("poisson", LossKind::Poisson),
+    ("hinge", LossKind::Hinge),
+    ("squared_hinge", LossKind::SquaredHinge),
+];
+
+const SCHEMES: &[(&str, Scheme)] = &[
+    ("xavier", Scheme::Xavier),
+    ("relu", Scheme::Relu),
+    ("zero", Scheme::Zero),
+];
+
+/// The entry of a table, by a name in either case.
+fn named<T: Copy>(
+    table: &[(&str, T)],
+    name: &str,
+    what: &'static str,
+    option: &'static str,
+) -> Result<T, TransferError> {
+    let wanted = name.to_lowercase();
+    table
+        .iter()
+        .find(|(known, _)| *known == wanted)
+        .map(|&(_, value)| value)
+        .ok_or_else(|| TransferError::Unknown {
+            option,
+            what,
+            name: name.to_owned(),
+            known: table.iter().map(|(known, _)| (*known).to_owned()).collect(),
+        })
+}
+
+fn units(text: &str, option: &'static str) -> Result<usize, TransferError> {
+    match text.parse() {
+        Ok(units) if units > 0 => Ok(units),
+        _ => Err(TransferError::option(
+            option,
+            format!("{text} is no number of units"),
+        )),
+    }
+}
+
+fn number(text: &str, option: &'static str) -> Result<f64, TransferError> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err(TransferError::option(option, format!("{text} is no number"))),
+    }
+}
+
+/// `N[:activation[:loss]]`.
+///
+/// # Errors
+/// When it is of another form, or a name is not known.
+pub fn head(text: &str, option: &'static str) -> Result<Head, TransferError> {
+    let mut parts = text.split(':');
+    let head = Head {
+        units: units(parts.next().unwrap_or_default(), option)?,
+        function: parts
+            .next()
+            .map(|name| named(FUNCTIONS, name, "activation", option))
+            .transpose()?,
+        loss: parts
+            .next()
+            .map(|name| named(LOSSES, name, "loss", option))
+            .transpose()?,
+    };
+    match parts.next() {
+        Some(_) => Err(TransferError::option(
+            option,
+            format!("{text}: expected N, N:ACTIVATION or N:ACTIVATION:LOSS"),
+        )),
+        None => Ok(head),
+    }
+}
+
+/// One block of `--append`: `dense:128:relu`, `dropout:0.5`, `batchnorm`, `activation:relu`, `globalpool:avg`, `flatten` or
+/// `output:10:softmax:mcxent`.
+///
+/// # Errors
+/// When it is of another form, or a name is not known.
+pub fn block(text: &str) -> Result<Block, TransferError> {
+    const OPTION: &str = "--append";
+    let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+    let plain = |block: Block| match rest {
+        "" => Ok(block),
+        _ => Err(TransferError::option(OPTION, format!("{kind} takes no {rest}"))),
+    };
+    match kind {
+        "output" => Ok(Block::Output(head(rest, OPTION)?)),
+        "dense" => {
+            let head = head(rest, OPTION)?;
+            if head.loss.is_some() {
+                return Err(TransferError::option(OPTION, "only output:… has a loss"));
+            }
+            Ok(Block::Dense {
+                units: head.units,
+                function: head.function.unwrap_or(Function::Elements(Activation::Linear)),
+            })
+        }
+        "dropout" => match number(rest, OPTION)? {
+            rate if (0.0..1.0).contains(&rate) => Ok(Block::Dropout { rate }),
+            rate => Err(TransferError::option(
+                OPTION,
+                format!("{rate} is no share of units to drop: expected one from 0 to 1"),
+            )),
+        },
+        "activation" => Ok(Block::Activation(named(FUNCTIONS, rest, "activation", OPTION)?)),
+        "globalpool" => {
+            let kinds = [("avg", ReduceKind::Mean), ("max", ReduceKind::Max)];
+            Ok(Block::GlobalPool(named(&kinds, rest, "pooling", OPTION)?))
+        }
+        "batchnorm" => plain(Block::BatchNorm),
+        "flatten" => plain(Block::Flatten),
+        _ => Err(TransferError::option(
+            OPTION,
+            format!(
+                "{text}: expected dense:N[:ACTIVATION], dropout:RATE, batchnorm, activation:NAME, globalpool:avg|max, flatten \
+                 or output:N[:ACTIVATION[:LOSS]]"
+            ),
+        )),
+    }
+}
+
+/// How new parameters are initialised.
+///
+/// # Errors
+/// When the name is not known.
+pub fn scheme(text: &str) -> Result<Scheme, TransferError> {
+    named(SCHEMES, text, "scheme", "--init")
+}
+
+/// `norm:1.0` or `value:0.5`.
+///
+/// # Errors
+/// When it is of another form.
+pub fn clipping(text: &str) -> Result<Clipping, TransferError> {
+    const OPTION: &str = "--clip-gradients";
+    let wrong = || {
+        TransferError::option(
+            OPTION,
+            format!("{text}: expected norm:X or value:X, X above zero"),
+        )
+    };
+    let (kind, limit) = text.split_once(':').ok_or_else(wrong)?;
+    let limit = number(limit, OPTION)?;
+    match kind {
+        "norm" if limit > 0.0 => Ok(Clipping::Norm(limit)),
+        "value" if limit > 0.0 => Ok(Clipping::Value(limit)),
+        _ => Err(wrong()),
+    }
+}
+
+/// The settings behind the kind of an optimiser or schedule.
+struct Settings<'t> {
+    option: &'static str,
+    kind: &'t str,
+    left: Vec<(&'t str, f64)>,
+}
+
+impl<'t> Settings<'t> {
+    fn of(text: &'t str, option: &'static str) -> Result<Self, TransferError> {
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        let mut left = Vec::new();
+        for setting in rest.split(',').filter(|setting| !setting.is_empty()) {
+            let (name, value) = setting
+                .split_once('=')
+                .ok_or_else(|| TransferError::option(option, format!("{setting}: expected NAME=VALUE")))?;
+            left.push((name, number(value, option)?));
+        }
+        Ok(Self { option, kind, left })
+    }
+
+    fn take(&mut self, name: &str) -> Option<f64> {
+        let position = self.left.iter().position(|(known, _)| *known == name)?;
+        Some(self.left.remove(position).1)
+    }
+
+    fn or(&mut self, name: &str, default: f64) -> f64 {
+        self.take(name).unwrap_or(default)
+    }
+
+    fn required(&mut self, name: &str) -> Result<f64, TransferError> {
+        let missing = TransferError::option(self.option, format!("{} needs {name}=…", self.kind));
+        self.take(name).ok_or(missing)
+    }
+
+    fn end(self) -> Result<(), TransferError> {
+        match self.left.first() {
+            Some((name, _)) => Err(TransferError::option(
+                self.option,
+                format!("{} has no setting {name}, or it is given twice", self.kind),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An optimiser with its constants, those of DL4J where they are not given: `nesterovs:lr=0.01,momentum=0.9`.
+///
+/// # Errors
+/// When the optimiser or one of its settings is not known.
+pub fn updater(text: &str) -> Result<Updater, TransferError> {
+    let mut settings = Settings::of(text, "--updater")?;
+    let moments = |settings: &mut Settings| {
+        (
+            settings.or("beta1", 0.9),
+            settings.or("beta2", 0.999),
+            settings.or("epsilon", 1e-8),
+        )
+    };
+    let (kind, rate) = match settings.kind.to_lowercase().as_str() {
+        "sgd" => (UpdaterKind::Sgd, 1e-3),
+        "nesterovs" => {
+            let momentum = settings.or("momentum", 0.9);
+            (UpdaterKind::Nesterovs { momentum }, 0.1)
+        }
+        "adam" => {
+            let (beta1, beta2, epsilon) = moments(&mut settings);
+            (
+                UpdaterKind::Adam {
+                    beta1,
+                    beta2,
+                    epsilon,
+                },
+                1e-3,
+            )
+        }
+        "amsgrad" => {
+            let (beta1, beta2, epsilon) = moments(&mut settings);
+            (
+                UpdaterKind::AmsGrad {
+                    beta1,
+                    beta2,
+                    epsilon,
+                },
+                1e-3,
+            )
+        }
+        "adamax" => {
+            let (beta1, beta2, epsilon) = moments(&mut settings);
+            (
+                UpdaterKind::AdaMax {
+                    beta1,
+                    beta2,
+                    epsilon,
+                },
+                1e-3,
+            )
+        }
+        "nadam" => {
+            let (beta1, beta2, epsilon) = moments(&mut settings);
+            (
+                UpdaterKind::Nadam {
+                    beta1,
+                    beta2,
+                    epsilon,
+                },
+                1e-3,
+            )
+        }
+        "rmsprop" => {
+            let (decay, epsilon) = (settings.or("decay", 0.95), settings.or("epsilon", 1e-8));
+            (UpdaterKind::RmsProp { decay, epsilon }, 0.1)
+        }
+        "adagrad" => {
+            let epsilon = settings.or("epsilon", 1e-6);
+            (UpdaterKind::AdaGrad { epsilon }, 0.1)
+        }
+        "adadelta" => {
+            let (rho, epsilon) = (settings.or("rho", 0.95), settings.or("epsilon", 1e-6));
+            settings.end()?;
+            return Ok(Updater::new(UpdaterKind::AdaDelta { rho, epsilon }, 1.0));
+        }
+        _ => {
+            return Err(TransferError::Unknown {
+                option: "--updater",
+                what: "updater",
+                name: settings.kind.to_owned(),
+                known: [
+                    "sgd",
+                    "nesterovs",
+                    "adam",
+                    "amsgrad",
+                    "adamax",
+                    "nadam",
+                    "rmsprop",
+                    "adagrad",
+                    "adadelta",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+            });
+        }
+    };
+    let rate = settings.or("lr", rate);
+    settings.end()?;
+    if rate < 0.0 {
+        return Err(TransferError::option(
+            "--updater",
+            format!("a learning rate of {rate}"),
+        ));
+    }
+    Ok(Updater::new(kind, rate))
+}
+
+/// The learning rate by the number of steps: `step:initial=0.1,decay=0.5,step=100`, `exponential:initial=0.1,gamma=0.99`,
+/// `inverse:initial=0.1,gamma=0.01` or `map:0=0.1,100=0.01`.
+///
+/// # Errors
+/// When the schedule or one of its settings is not known.
+pub fn schedule(text: &str) -> Result<LearningRate, TransferError> {
+    const OPTION: &str = "--schedule";
+    let mut settings = Settings::of(text, OPTION)?;
+    let rate = match settings.kind {
+        "step" => LearningRate::Step {
+            initial: settings.required("initial")?,
+            decay: settings.required("decay")?,
+            steps: settings.required("step")?,
+        },
+        "exponential" => LearningRate::Exponential {
+            initial: settings.required("initial")?,
+            gamma: settings.required("gamma")?,
+        },
+        "inverse" => LearningRate::Inverse {
+            initial: settings.required("initial")?,
+            gamma: settings.required("gamma")?,
+        },
+        "map" => {
+            let from = |(from, rate): (&str, f64)| match from.parse() {
+                Ok(from) => Ok((from, rate)),
+                Err(_) => Err(TransferError::option(
+                    OPTION,
+                    format!("{from} is no number of steps"),
+                )),
+            };
+            let stairs = std::mem::take(&mut settings.left).into_iter().map(from);
+            let mut stairs = stairs.collect::<Result<Vec<(u64, f64)>, _>>()?;
+            stairs.sort_by_key(|&(from, _)| from);
+            if stairs.first().is_none_or(|&(from, _)| from != 0) {
+                return Err(TransferError::option(OPTION, "map needs a rate for step 0"));
+            }
+            LearningRate::Piecewise(stairs)
+        }
+        kind => {
+            return Err(TransferError::Unknown {
+                option: OPTION,
+                what: "schedule",
+                name: kind.to_owned(),
+                known: ["step", "exponential", "inverse", "map"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            });
+        }
+    };
+    settings.end()?;
+    if matches!(rate, LearningRate::Step { steps, .. } if steps < 1.0) {
+        return Err(TransferError::option(OPTION, "step must be at least 1"));
+    }
+    Ok(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_and_blocks_are_read() {
+        assert_eq!(
+            head("5:softmax:MCXENT", "").unwrap(),
+            Head {
+                units: 5,
+                function: Some(Function::Softmax),
+                loss: Some(LossKind::CategoricalCrossEntropy),
+            }
+        );
+        assert_eq!(head("5", "").unwrap().function, None);
+        assert_eq!(block("dropout:0.5").unwrap(), Block::Dropout { rate: 0.5 });
+        assert_eq!(block("batchnorm").unwrap(), Block::BatchNorm);
+        for wrong in ["0", "x", "5:softmax:mcxent:more", "5:unknown", "5:relu:unknown"] {
+            assert!(head(wrong, "").is_err(), "{wrong}");
+        }
+        for wrong in [
+            "dense",
+            "dense:5:relu:mse",
+            "dropout:1",
+            "dropout",
+            "batchnorm:3",
+            "pool:2",
+            "globalpool:min",
+        ] {
+            assert!(block(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn updaters_have_the_constants_of_dl4j() {
+        assert_eq!(
+            updater("nesterovs:lr=0.01").unwrap(),
+            Updater::new(UpdaterKind::Nesterovs { momentum: 0.9 }, 0.01)
+        );
+        assert_eq!(
+            updater("rmsprop").unwrap(),
+            Updater::new(
+                UpdaterKind::RmsProp {
+                    decay: 0.95,
+                    epsilon: 1e-8
+                },
+                0.1
+            )
+        );
+        for wrong in [
+            "adam:momentum=0.9",
+            "adam:lr=0.1,lr=0.2",
+            "adam:lr",
+            "adam:lr=x",
+            "other",
+            "adadelta:lr=1",
+        ] {
+            assert!(updater(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn schedules_are_read() {
+        assert_eq!(
+            schedule("map:100=0.01,0=0.1").unwrap(),
+            LearningRate::Piecewise(vec![(0, 0.1), (100, 0.01)])
+        );
+        for wrong in [
+            "map:1=0.1",
+            "map:x=1",
+            "step:initial=0.1",
+            "step:initial=1,decay=1,step=0",
+            "sigmoid:initial=1",
+        ] {
+            assert!(schedule(wrong).is_err(), "{wrong}");
+        }
+    }
+}
