@@ -5,17 +5,24 @@
 //! rounded as IEEE 754 asks. What a line has to say against being read is told with its number, all lines at once.
 
 mod base64;
+mod eigen;
 mod log;
+mod loss;
 mod nearest;
 mod number;
+mod quantize;
 mod read;
+mod reduce;
 mod scale;
 mod vectors;
 mod words;
 mod write;
 
+pub use loss::{Loss, loss};
 pub use nearest::{Neighbour, Query, mean, nearest};
+pub use quantize::quantize_int8;
 pub use read::{Form, Import, Settings, read};
+pub use reduce::{ReduceError, Reduced, reduce};
 pub use scale::{Lengths, lengths, normalize};
 pub use vectors::{Count, ShapeError, WordVectors};
 pub use words::Words;

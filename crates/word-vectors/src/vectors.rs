@@ -140,6 +140,16 @@ impl WordVectors {
         }
     }
 
+    /// The words and their counts, without numbers.
+    pub(crate) fn clone_words(&self) -> Self {
+        Self {
+            words: self.words.clone(),
+            dimensions: 0,
+            values: Vec::new(),
+            counts: self.counts.clone(),
+        }
+    }
+
     /// Words of a file with their numbers, each word once: the first of several is kept. Gives the repetitions too.
     pub(crate) fn of_file(
         list: List,
