@@ -20,12 +20,7 @@ impl Destination {
     /// file, or when its directory is missing or not writable. All are matters of usage.
     pub(crate) fn create(path: &Path, replace: bool, inputs: &[&Path]) -> Result<Self, Failure> {
         let usage = |message: String| Failure::Usage(format!("{}: {message}", path.display()));
-        if let Some(input) = inputs.iter().find(|input| same(path, input)) {
-            return Err(usage(format!(
-                "it is an input ({}), and would be lost",
-                input.display()
-            )));
-        }
+        inputs.iter().try_for_each(|input| distinct(path, input))?;
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(usage("it is a directory; give the name of a file".into()));
@@ -77,6 +72,19 @@ impl Destination {
             .map(|_| ())
             .map_err(|error| Failure::io(&path, &error.error))
     }
+}
+
+/// Refuses an output that is an input.
+pub(crate) fn distinct(output: &Path, input: &Path) -> Result<(), Failure> {
+    if same(output, input) {
+        let message = format!(
+            "{}: it is an input ({}), and would be lost",
+            output.display(),
+            input.display()
+        );
+        return Err(Failure::Usage(message));
+    }
+    Ok(())
 }
 
 /// The directory of a file.

@@ -43,7 +43,7 @@ impl Ends {
 
 impl Target {
     /// Without -o, the archive is what --output names last.
-    fn settle(&mut self, parts: &mut Parts) {
+    pub(crate) fn settle(&mut self, parts: &mut Parts) {
         let archive = self.out.take();
         self.output = archive
             .or_else(|| self.ends.outputs.pop().map(Into::into))
@@ -58,6 +58,7 @@ impl Arguments {
         match &mut self.command {
             Command::Convert(options) => options.target.settle(&mut options.parts),
             Command::Transfer(options) => options.convert.target.settle(&mut options.convert.parts),
+            Command::Words(words) => words.settle(),
             Command::Simplify(options) => options.target.settle(&mut options.parts),
             Command::Inspect(options) => options.ends.move_to(&mut options.parts),
             Command::Verify(options) => options.ends.move_to(&mut options.parts),

@@ -15,6 +15,7 @@ mod robustness;
 mod run;
 mod training;
 mod transfer;
+mod words;
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};

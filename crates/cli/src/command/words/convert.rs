@@ -1,248 +1,206 @@
 //! `caribou words convert`.
 
 use super::Reading;
+use super::target::Target;
 use super::vocabulary::Vocabulary;
 use crate::args::Arguments;
-use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::output::{complain, print};
 use crate::report;
-use caribou_ir::{Code, Finding, Findings, Limits, Severity, Source};
-use caribou_word_vectors::{
-    Format, Settings, WordText, WordVectors, WriteError, WriteOptions, normalize, read, write,
-};
+use caribou_ir::{Code, Finding, Findings, Severity};
+use caribou_word_vectors::{Loss, WordVectors, loss, normalize, quantize_int8, reduce};
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// A form that not all of DeepLearning4j reads.
-const ONE_LOADER: Code = Code("W0202");
 /// Vectors without a length, which none can be given.
 const ZERO: Code = Code("W0201");
+/// Vectors that hold no numbers, which no step has.
+const NOT_FINITE: Code = Code("W0203");
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// The vectors: word2vec text or binary, GloVe, fastText, DL4J's zip; found by content.
     file: PathBuf,
-    /// Where to write them.
-    #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
-    /// What to write; by the name's ending unless given: .zip is a zip, .bin is binary, all else is text.
-    #[arg(long, value_enum)]
-    format: Option<FormatChoice>,
-    /// How words are written in text: for DeepLearning4j on any machine, or as they are for gensim.
-    #[arg(long, value_enum, default_value = "b64")]
-    words: WordChoice,
+    #[command(flatten)]
+    target: Target,
     /// Keep the words that this file lists, one on each line, in its order.
     #[arg(long, value_name = "FILE")]
     vocabulary: Option<PathBuf>,
     /// Keep the first words only; files list the frequent ones first.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     top: Option<u64>,
+    /// Project the vectors onto this many principal axes, about the origin.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    dimensions: Option<u32>,
     /// Bring every vector to length one.
     #[arg(long)]
     normalize: bool,
-    /// Replace a file that is there.
-    #[arg(long)]
-    force: bool,
-    /// Do not read the file back and compare every word and number.
-    #[arg(long)]
-    no_verify: bool,
+    /// Let each number be one of 255 multiples of a step of its word: short as text, and eight bits of content.
+    #[arg(long, value_enum)]
+    quantize: Option<QuantizeChoice>,
     #[command(flatten)]
     reading: Reading,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum FormatChoice {
-    /// A line with the counts, then a word on each line.
-    Text,
-    /// DeepLearning4j's zip with syn0.txt.
-    Zip,
-    /// Word2vec binary without line breaks.
-    Binary,
-    /// Text without the first line.
-    Glove,
+enum QuantizeChoice {
+    /// Eight bits.
+    Int8,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum WordChoice {
-    /// `B64:` and the base64 of each word.
-    B64,
-    /// The words as they are.
-    Plain,
-}
-
-impl Options {
-    /// What is written, by flag or by the ending of the name.
-    fn write_options(&self) -> WriteOptions {
-        let name = self.output.to_string_lossy().to_lowercase();
-        let (name, gzip) = match name.strip_suffix(".gz") {
-            Some(name) => (name, true),
-            None => (&*name, false),
-        };
-        let format = match self.format {
-            Some(FormatChoice::Text) => Format::Text,
-            Some(FormatChoice::Zip) => Format::Zip,
-            Some(FormatChoice::Binary) => Format::Binary,
-            Some(FormatChoice::Glove) => Format::Glove,
-            None if name.ends_with(".zip") => Format::Zip,
-            None if name.ends_with(".bin") => Format::Binary,
-            None => Format::Text,
-        };
-        let words = match self.words {
-            WordChoice::B64 => WordText::Base64,
-            WordChoice::Plain => WordText::Plain,
-        };
-        WriteOptions {
-            format,
-            words,
-            gzip: gzip && format != Format::Zip,
-        }
-    }
-}
-
-pub(crate) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failure> {
-    let mut inputs: Vec<&Path> = vec![&options.file];
-    inputs.extend(options.vocabulary.as_deref());
-    let mut output = Destination::create(&options.output, options.force, &inputs)?;
-    let import = options.reading.read(&options.file, arguments)?;
-    let mut findings = import.findings;
-    let mut vectors = import.vectors;
-    let found = vectors.len();
-    if let Some(path) = &options.vocabulary {
-        let vocabulary = Vocabulary::read(path, &arguments.limits())?;
-        let rows: Vec<usize> = vocabulary
-            .words()
-            .filter_map(|word| vectors.words().find(word))
-            .collect();
-        findings.extend(vocabulary.findings(|word| vectors.words().find(word).is_some()));
-        vectors = vectors.select(&rows);
-    }
-    if let Some(top) = options.top {
-        let top = usize::try_from(top).unwrap_or(usize::MAX).min(vectors.len());
-        vectors = vectors.select(&(0..top).collect::<Vec<_>>());
-    }
-    if options.normalize {
-        let zero = normalize(&mut vectors);
-        if zero > 0 {
-            let message = format!(
-                "{zero} vectors are zero or no numbers, and stay as they are: they have no direction"
-            );
-            findings.push(Finding::new(Severity::Warning, ZERO, None, message));
-        }
-    }
-    let write_options = options.write_options();
-    if write_options.gzip {
-        let message = "readWord2VecModel of DeepLearning4j reads gzipped vectors, and loadStaticModel takes them for something else";
-        findings.push(Finding::new(Severity::Note, ONE_LOADER, None, message));
-    }
-    let mut sink = BufWriter::with_capacity(1 << 20, output.file());
-    write(&vectors, &mut sink, &write_options).map_err(|error| refused(&options.file, error))?;
-    sink.flush()
-        .map_err(|error| Failure::io(&options.output, &error))?;
-    drop(sink);
-    let metadata = output.file().metadata();
-    let bytes = metadata
-        .map_err(|error| Failure::io(&options.output, &error))?
-        .len();
-    if !options.no_verify {
-        verify(&vectors, output.temporary(), &arguments.limits())?;
-    }
-    output.complete()?;
-    if arguments.quiet {
-        return Ok(());
-    }
-    findings.iter().for_each(complain);
-    summary(
-        options,
-        arguments,
-        &Written {
-            found,
-            vectors,
-            bytes,
-            from: import.form.to_string(),
-            findings,
-        },
-    )
-}
-
-/// What was written.
+/// What was done.
 struct Written {
+    /// Words of the source.
     found: usize,
     vectors: WordVectors,
     bytes: u64,
     from: String,
     findings: Findings,
+    /// The share of the sum of squares that fewer dimensions keep.
+    kept: Option<f64>,
+    loss: Option<Loss>,
 }
 
-fn summary(options: &Options, arguments: &Arguments, written: &Written) -> Result<(), Failure> {
-    let Written {
-        found,
-        vectors,
-        bytes,
-        from,
-        findings,
-    } = written;
-    if arguments.json {
-        return print(&format!(
-            "{:#}",
+pub(crate) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failure> {
+    let mut inputs: Vec<&Path> = vec![&options.file];
+    inputs.extend(options.vocabulary.as_deref());
+    let output = options.target.create(&inputs)?;
+    let import = options.reading.read(&options.file, arguments)?;
+    let mut written = Written {
+        found: import.vectors.len(),
+        vectors: import.vectors,
+        bytes: 0,
+        from: import.form.to_string(),
+        findings: import.findings,
+        kept: None,
+        loss: None,
+    };
+    written.select(options, arguments)?;
+    written.change(options)?;
+    written.bytes = options.target.write(
+        &written.vectors,
+        &options.file,
+        output,
+        &mut written.findings,
+        arguments,
+    )?;
+    if arguments.quiet {
+        return Ok(());
+    }
+    written.findings.iter().for_each(complain);
+    print(&if arguments.json {
+        written.to_json(options)
+    } else {
+        written.summary(options)
+    })
+}
+
+impl Written {
+    /// Keeps the words that are asked for.
+    fn select(&mut self, options: &Options, arguments: &Arguments) -> Result<(), Failure> {
+        if let Some(path) = &options.vocabulary {
+            let vocabulary = Vocabulary::read(path, &arguments.limits())?;
+            let words = self.vectors.words();
+            let rows: Vec<usize> = vocabulary
+                .places()
+                .filter_map(|(_, word)| words.find(word))
+                .collect();
+            self.findings
+                .extend(vocabulary.findings(|word| words.find(word).is_some()));
+            self.vectors = self.vectors.select(&rows);
+        }
+        if let Some(top) = options.top {
+            let top = usize::try_from(top).unwrap_or(usize::MAX).min(self.vectors.len());
+            self.vectors = self.vectors.select(&(0..top).collect::<Vec<_>>());
+        }
+        if self.vectors.is_empty() {
+            return Err(Failure::model(format!(
+                "{}: no word is left",
+                options.file.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Changes the numbers, and says what that has cost.
+    fn change(&mut self, options: &Options) -> Result<(), Failure> {
+        let lossy = options.dimensions.is_some() || options.quantize.is_some();
+        let before = lossy.then(|| self.vectors.clone());
+        if let Some(dimensions) = options.dimensions {
+            let reduced = reduce(&self.vectors, dimensions as usize)
+                .map_err(|error| Failure::model(format!("{}: {error}", options.file.display())))?;
+            self.vectors = reduced.vectors;
+            self.kept = Some(reduced.kept);
+        }
+        let mut note = |code, count: usize, what: &str| {
+            if count > 0 {
+                let message = format!("{count} vectors {what}, and stay as they are");
+                self.findings
+                    .push(Finding::new(Severity::Warning, code, None, message));
+            }
+        };
+        if options.normalize {
+            note(
+                ZERO,
+                normalize(&mut self.vectors),
+                "are zero or no numbers, so that they have no direction",
+            );
+        }
+        if let Some(QuantizeChoice::Int8) = options.quantize {
+            note(
+                NOT_FINITE,
+                quantize_int8(&mut self.vectors),
+                "hold NaN or infinity",
+            );
+        }
+        self.loss = before.and_then(|before| loss(&before, &self.vectors));
+        Ok(())
+    }
+
+    fn to_json(&self, options: &Options) -> String {
+        let loss = self.loss.map(|loss| {
             json!({
-                "format": from, "words_read": found, "words": vectors.len(), "dimensions": vectors.dimensions(),
-                "bytes": bytes, "verified": !options.no_verify,
-                "findings": findings.iter().map(report::finding).collect::<Vec<_>>(),
+                "mean_cosine_change": loss.cosine_change, "largest_cosine_change": loss.largest_cosine_change,
+                "neighbours_kept": loss.neighbours_kept, "rank_agreement": loss.rank_agreement,
             })
-        ));
+        });
+        let value = json!({
+            "format": self.from, "words_read": self.found, "words": self.vectors.len(),
+            "dimensions": self.vectors.dimensions(), "bytes": self.bytes, "verified": !options.target.no_verify,
+            "squares_kept": self.kept, "loss": loss,
+            "findings": self.findings.iter().map(report::finding).collect::<Vec<_>>(),
+        });
+        format!("{value:#}")
     }
-    let lines = [
-        format!(
-            "{}: {} words of {} dimensions, {bytes} bytes",
-            options.output.display(),
-            vectors.len(),
-            vectors.dimensions()
-        ),
-        format!("  from {from} with {found} words"),
-        match options.no_verify {
-            true => "  not verified".to_owned(),
-            false => "  read back: every word and every number is equal".to_owned(),
-        },
-    ];
-    print(&lines.join("\n"))
-}
 
-fn refused(path: &Path, error: WriteError) -> Failure {
-    let help = match &error {
-        WriteError::Word { help, .. } => (*help).to_owned(),
-        _ => String::new(),
-    };
-    Failure::Model {
-        message: format!("{}: {error}", path.display()),
-        help,
-        findings: Findings::new(),
-    }
-}
-
-/// Reads back what was written.
-fn verify(vectors: &WordVectors, path: &Path, limits: &Limits) -> Result<(), Failure> {
-    let source = Source::open(path).map_err(|error| Failure::io(path, &error))?;
-    let settings = Settings {
-        limits: limits.clone(),
-        skip_malformed: false,
-    };
-    let written = read(&source, &settings).map_err(Failure::read)?.vectors;
-    let same = |a: &f32, b: &f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-    let equal = written.len() == vectors.len()
-        && (written.dimensions() == vectors.dimensions() || vectors.is_empty())
-        && written.words().iter().eq(vectors.words().iter())
-        && written
-            .values()
-            .iter()
-            .zip(vectors.values())
-            .all(|(a, b)| same(a, b));
-    match equal {
-        true => Ok(()),
-        false => Err(Failure::Differ(
-            "the file does not hold what was to be written".into(),
-        )),
+    fn summary(&self, options: &Options) -> String {
+        let vectors = &self.vectors;
+        let (output, dimensions) = (options.target.output.display(), vectors.dimensions());
+        let mut lines = vec![
+            format!(
+                "{output}: {} words of {dimensions} dimensions, {} bytes",
+                vectors.len(),
+                self.bytes
+            ),
+            format!("  from {} with {} words", self.from, self.found),
+        ];
+        if let Some(kept) = self.kept {
+            lines.push(format!(
+                "  {dimensions} dimensions keep {:.2} % of the sum of squares",
+                kept * 100.0
+            ));
+        }
+        if let Some(loss) = &self.loss {
+            lines.push(format!(
+                "  cosines change by {:.4} on average, {:.4} at most; of the 10 nearest words {:.1} % stay, their ranks agree by {:.3} (on a sample)",
+                loss.cosine_change,
+                loss.largest_cosine_change,
+                loss.neighbours_kept * 100.0,
+                loss.rank_agreement
+            ));
+        }
+        lines.push(format!("  {}", options.target.verified()));
+        lines.join("\n")
     }
 }

@@ -55,7 +55,7 @@ impl Vocabulary {
     }
 
     /// The words, each with the line that it stands on, counted from zero.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, &str)> + Clone {
         self.lines
             .iter()
             .map(String::as_str)
@@ -63,15 +63,16 @@ impl Vocabulary {
             .filter(|(_, word)| !word.is_empty())
     }
 
-    /// The words.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
-        self.places().map(|(_, word)| word)
+    /// The words, each with its row, where the word of the first line has row `first`.
+    pub(crate) fn rows(&self, first: usize) -> impl Iterator<Item = (usize, &str)> + Clone {
+        self.places()
+            .map(move |(line, word)| (first.saturating_add(line), word))
     }
 
     /// What there is to say about words that are not known, and words that are listed twice.
     pub(crate) fn findings(&self, known: impl Fn(&str) -> bool) -> Findings {
         let unknown: Vec<_> = self.places().filter(|(_, word)| !known(word)).collect();
-        let all = Words::from_words(self.words());
+        let all = Words::from_words(self.places().map(|(_, word)| word));
         let mut seen = vec![false; all.len()];
         let repeated: Vec<_> = self
             .places()
