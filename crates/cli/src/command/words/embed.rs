@@ -87,6 +87,7 @@ pub(crate) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failur
         parts: &options.parts,
         target: &options.target,
         unroll_recurrent: None,
+        surgery: None,
         with_training_state: false,
         arguments,
     };
