@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) use crate::command::simplify::Simplify;
+pub(crate) use crate::command::soften::Soften;
 pub(crate) use crate::command::transfer::Transfer;
 use crate::normalizer;
 use caribou_ir::{LIMIT_NAMES, Limits, ReadOptions};
@@ -199,6 +200,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  caribou transfer model.h5 -o model.zip --freeze-through flatten --replace-output 5:softmax:mcxent\n  caribou transfer model.zip -o new.zip --remove-after pool5 --append dense:128:relu,output:10:softmax:mcxent"
     )]
     Transfer(Box<Transfer>),
+    /// Write the softened outputs of a classifier, as labels for a smaller network that learns from it.
+    #[command(
+        after_help = "Example:\n  caribou soften teacher.h5 --inputs x.npy --temperature 4 -o targets.npz"
+    )]
+    Soften(Soften),
     /// Check that two models compute the same outputs.
     #[command(after_help = "Example:\n  caribou verify model.h5 model.zip --samples 4 --seed 7")]
     Verify(Verify),

@@ -8,6 +8,7 @@ mod failure;
 mod formats;
 mod model;
 mod normalizer;
+mod npy;
 mod optimization;
 mod output;
 mod progress;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Simplify(options) => command::simplify::run(options, &arguments),
         Command::Inspect(options) => command::inspect::run(options, &arguments),
         Command::Run(options) => command::run::run(options, &arguments),
+        Command::Soften(options) => command::soften::run(options, &arguments),
         Command::Transfer(options) => command::transfer::run(options, &arguments),
         Command::Verify(options) => command::verify::run(options, &arguments),
         Command::Words(options) => command::words::run(options, &arguments),

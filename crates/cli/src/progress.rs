@@ -51,3 +51,15 @@ impl<W: Seek> Seek for Progress<W> {
         self.sink.seek(position)
     }
 }
+
+/// A bar over examples, where somebody may be looking at it.
+pub(crate) fn examples(count: u64, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} examples {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,6 +1,6 @@
 //! What the source says about its training, in words.
 
-use caribou_ir::{Graph, LearningRate, Normalizer, Training};
+use caribou_ir::{Clipping, Graph, LayerTraining, LearningRate, Normalizer, Regularization, Training};
 use std::fmt::Debug;
 
 /// One line: the optimiser with its constants, then the loss of each output.
@@ -21,9 +21,56 @@ pub(crate) fn training(training: &Training, graph: &Graph) -> String {
         parts.push(format!("loss of {output}: {}", words(&loss.kind)));
     }
     if parts.is_empty() {
-        return "compiled, without an optimizer or loss that is known".to_owned();
+        parts.push("compiled, without an optimizer or loss that is known".to_owned());
     }
-    parts.join("; ")
+    let mut lines = vec![parts.join("; ")];
+    lines.extend(besides(training));
+    lines.join("\n")
+}
+
+/// A line for each of the rest that is said: what is done to gradients, the steps so far, and what is special to layers.
+fn besides(training: &Training) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(updater) = &training.updater {
+        if updater.weight_decay != 0.0 {
+            lines.push(format!(
+                "weight decay {}",
+                number(&updater.weight_decay.to_string())
+            ));
+        }
+        if let Some(clipping) = updater.clipping {
+            let (what, limit) = match clipping {
+                Clipping::Value(limit) => ("each element", limit),
+                Clipping::Norm(limit) => ("the norm of each parameter", limit),
+            };
+            lines.push(format!(
+                "gradients clipped: {what} to {}",
+                number(&limit.to_string())
+            ));
+        }
+    }
+    if let Some(state) = &training.state {
+        lines.push(format!("{} steps so far", state.iterations));
+    }
+    let named = |what: &str, wanted: &dyn Fn(&LayerTraining) -> Option<String>| {
+        let layers = training.layers.iter();
+        let told: Vec<String> = layers
+            .filter_map(|(name, layer)| Some(format!("{name}{}", wanted(layer)?)))
+            .collect();
+        (!told.is_empty()).then(|| format!("{what}: {}", told.join(", ")))
+    };
+    let penalty = |layer: &LayerTraining| {
+        let Regularization { l1, l2 } = layer.regularization;
+        (l1 != 0.0 || l2 != 0.0).then(|| format!(" (l1 {l1}, l2 {l2})"))
+    };
+    let constraint = |layer: &LayerTraining| {
+        let constraint = layer.constraint.or(layer.bias_constraint)?;
+        Some(format!(" ({})", words(&constraint)))
+    };
+    lines.extend(named("frozen", &|layer| layer.frozen.then(String::new)));
+    lines.extend(named("penalties", &penalty));
+    lines.extend(named("constraints", &constraint));
+    lines
 }
 
 /// One line: what is done to the first input before the network sees it.

@@ -2,7 +2,9 @@
 
 use caribou_ir::{DType, Endian, Limits, ReadError, Source, Tensor, TensorData};
 use caribou_writer_dl4j::format::array::{ArrayType, Header, read_header};
-use caribou_writer_dl4j::format::{COEFFICIENTS, CONFIGURATION, Configuration, NORMALIZER, PREPROCESSOR};
+use caribou_writer_dl4j::format::{
+    COEFFICIENTS, CONFIGURATION, Configuration, NORMALIZER, PREPROCESSOR, UPDATER_STATE,
+};
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 use zip::{CompressionMethod, ZipArchive};
@@ -13,6 +15,8 @@ pub(crate) struct Archive {
     /// All parameters, one behind the other.
     pub(crate) parameters: Tensor,
     pub(crate) holds_java_object: bool,
+    /// Whether it has a state of the optimiser.
+    pub(crate) holds_state: bool,
     /// The bytes of its normaliser, if it has one.
     pub(crate) normalizer: Option<Vec<u8>>,
 }
@@ -40,7 +44,9 @@ pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Archive, ReadErro
     let parameters = parameters(source, &mut zip, limits).map_err(damaged)?;
     let holds_java_object = zip.index_for_name(PREPROCESSOR).is_some();
     let normalizer = inflate(&mut zip, NORMALIZER, limits.text_bytes as u64).map_err(damaged)?;
+    let holds_state = zip.index_for_name(UPDATER_STATE).is_some();
     Ok(Archive {
+        holds_state,
         normalizer,
         configuration,
         parameters,

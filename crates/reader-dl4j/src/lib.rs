@@ -13,9 +13,10 @@ mod shapes;
 mod training;
 
 use caribou_ir::{
-    Code, Confidence, Finding, Findings, Import, Normalizer, ReadError, ReadOptions, Reader, Severity, Source,
+    Code, Confidence, Finding, Findings, Graph, Import, Normalizer, ReadError, ReadOptions, Reader, Severity,
+    Source,
 };
-use caribou_writer_dl4j::format::read_normalizer;
+use caribou_writer_dl4j::format::{Configuration, read_normalizer};
 
 /// Reads DL4J archives.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,9 +37,23 @@ impl Reader for Dl4jReader {
 
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
         let archive = archive::open(source, &options.limits)?;
-        let mut builder = build::Builder::new(archive.parameters);
-        builder.network(&archive.configuration, options);
-        let (graph, mut findings) = builder.finish();
+        let build = |options: &ReadOptions| {
+            let mut builder = build::Builder::new(archive.parameters.clone());
+            builder.network(&archive.configuration, options);
+            builder.finish()
+        };
+        let (mut graph, mut findings) = build(options);
+        if findings.has_errors()
+            && options.input_shapes.is_empty()
+            && let Some((sized, sides, found)) = sized(&archive.configuration, options, build)
+        {
+            (graph, findings) = (sized, found);
+            let message = format!(
+                "an archive does not store the size of images: {sides} x {sides} is the smallest that fits what follows"
+            );
+            let note = Finding::new(Severity::Note, SIZE, None, message);
+            findings.push(note.with_help("give --input-shape where it is another"));
+        }
         if archive.holds_java_object {
             findings.push(
                 Finding::new(
@@ -61,7 +76,15 @@ impl Reader for Dl4jReader {
                 findings,
             });
         }
-        let training = training::training(&archive.configuration);
+        let training = training::training(&archive.configuration, &mut findings);
+        if archive.holds_state
+            && training
+                .as_ref()
+                .is_some_and(|training| training.updater.is_some())
+        {
+            let message = "what the optimiser remembers (updaterState.bin) is not read: training starts anew from there";
+            findings.push(Finding::new(Severity::Note, STATE, None, message));
+        }
         let format = format!("DeepLearning4j {}", archive.configuration.class());
         Ok(Import {
             graph,
@@ -72,6 +95,44 @@ impl Reader for Dl4jReader {
         })
     }
 }
+
+/// The size of images that was found by trying.
+const SIZE: Code = Code("D0310");
+/// The largest side of images that is tried.
+const LARGEST: usize = 1024;
+
+/// The graph of a network of square images whose size only the layers behind a flattening tell: the first size that fits.
+fn sized(
+    configuration: &Configuration,
+    options: &ReadOptions,
+    build: impl Fn(&ReadOptions) -> (Graph, Findings),
+) -> Option<(Graph, usize, Findings)> {
+    let name = match configuration {
+        Configuration::MultiLayer(_) => "input",
+        Configuration::Graph(network) => match network.network_inputs.as_slice() {
+            [one] => one.as_str(),
+            _ => return None,
+        },
+    };
+    let sizes = shapes::wanted(configuration, name)?;
+    if sizes.len() != 3 || sizes.iter().flatten().count() != 1 {
+        return None;
+    }
+    (1..=LARGEST).find_map(|side| {
+        let shape = [Some(1)]
+            .into_iter()
+            .chain(sizes.iter().map(|size| size.or(Some(side))));
+        let options = ReadOptions {
+            input_shapes: vec![shape.collect()],
+            ..options.clone()
+        };
+        let (graph, findings) = build(&options);
+        (!findings.has_errors()).then_some((graph, side, findings))
+    })
+}
+
+/// An optimiser's state that is not carried over.
+const STATE: Code = Code("D0309");
 
 /// A normaliser that is not carried over, or not whole.
 const NORMALIZER: Code = Code("D0307");

@@ -77,6 +77,8 @@ pub(crate) fn run(options: &Inspect, arguments: &Arguments) -> Result<(), Failur
                 "format": import.format, "layers": layers, "inputs": ports(graph.inputs()),
                 "outputs": ports(graph.outputs()), "parameters": parameters, "multiply_adds": multiply_adds,
                 "bytes": parameters * 4, "findings": findings.iter().map(report::finding).collect::<Vec<_>>(),
+                "training": import.training.as_ref().map(|training| words::training(training, &graph)),
+                "normalizer": import.normalizer.as_ref().map(words::normalizer),
             })
         ))?;
     } else {

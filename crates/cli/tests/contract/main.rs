@@ -13,6 +13,7 @@ mod parts;
 mod refusal;
 mod robustness;
 mod run;
+mod soften;
 mod training;
 mod transfer;
 mod words;

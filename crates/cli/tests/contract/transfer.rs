@@ -172,3 +172,48 @@ fn what_is_in_front_of_a_cut_computes_as_before() {
         assert!((a - b).abs() < 1e-5, "{a} {b}");
     }
 }
+
+fn configuration(archive: &Path) -> serde_json::Value {
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(archive).unwrap()).unwrap();
+    serde_json::from_reader(zip.by_name("configuration.json").unwrap()).unwrap()
+}
+
+/// What an archive says of its training is read, shown and written again.
+#[test]
+fn an_archive_keeps_how_it_is_trained() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for (model, layer) in [(digits(), "flatten"), (residual(), "sum_relu")] {
+        let [first, second] = ["a.zip", "b.zip"].map(path);
+        let options = [
+            "--freeze-through",
+            layer,
+            "--replace-output",
+            "5:softmax:mcxent",
+            "--updater",
+            "adam:lr=0.01",
+            "--schedule",
+            "step:initial=0.01,decay=0.5,step=10",
+            "--l2",
+            "0.25",
+            "--clip-gradients",
+            "value:2",
+            "--force",
+        ];
+        done(&[&["transfer", text(&model), "-o", text(&first)][..], &options].concat());
+        done(&["convert", text(&first), "-o", text(&second), "--force"]);
+        assert_eq!(configuration(&first), configuration(&second), "{layer}");
+        let shown = caribou(&["inspect", text(&second)]);
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        for says in [
+            "optimizer Adam (beta1 0.9, beta2 0.999, epsilon 0.00000001), learning rate 0.01 at first, by a schedule",
+            "categorical cross entropy",
+            "gradients clipped: each element to 2",
+            "frozen: b",
+            "penalties: ",
+            "l2 0.125",
+        ] {
+            assert!(shown.contains(says), "{says}: {shown}");
+        }
+    }
+}

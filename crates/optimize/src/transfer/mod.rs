@@ -14,6 +14,7 @@ mod notation;
 mod output;
 mod rebuild;
 mod resize;
+mod soften;
 mod split;
 mod training;
 
@@ -21,6 +22,7 @@ pub use block::{Block, Function, Head};
 pub use error::TransferError;
 pub use initialise::Scheme;
 pub use notation::{block, clipping, head, schedule, scheme, updater};
+pub use soften::soften;
 pub use split::{Halves, split};
 
 use caribou_ir::{Clipping, Graph, LearningRate, Origin, Training, Updater};

@@ -16,6 +16,16 @@ use caribou_writer_dl4j::format::{self, Activation as Class, Dropout, Layer};
 impl Builder {
     /// The output of a layer.
     pub(crate) fn layer(&mut self, layer: &Layer, x: ValueId, origin: &Origin) -> Built<ValueId> {
+        let dropped = layer.base().and_then(|base| base.idropout.as_ref());
+        let x = match (layer, dropped) {
+            (Layer::DropoutLayer(_), _) | (_, None) => x,
+            // What any layer does to its input in training.
+            (_, dropout) => {
+                let kind = noise(dropout);
+                let origin = Origin::new(format!("{}_dropout", origin.layer), "Dropout");
+                self.apply(Noise { kind }, &[x], &origin)?
+            }
+        };
         match layer {
             Layer::DenseLayer(l) if !l.has_layer_norm => {
                 let y = self.dense(x, l.nin, l.nout, l.has_bias, origin)?;
@@ -46,14 +56,7 @@ impl Builder {
             }
             Layer::ActivationLayer(l) => self.activated(x, &l.base.activation_fn, None, origin),
             Layer::DropoutLayer(l) => {
-                let kind = match l.base.idropout {
-                    Some(Dropout::Dropout { p }) => NoiseKind::Dropout { rate: 1.0 - p },
-                    Some(Dropout::Spatial { p }) => NoiseKind::SpatialDropout { rate: 1.0 - p },
-                    Some(Dropout::Alpha { p }) => NoiseKind::AlphaDropout { rate: 1.0 - p },
-                    Some(Dropout::GaussianDropout { rate }) => NoiseKind::GaussianDropout { rate },
-                    Some(Dropout::GaussianNoise { stddev }) => NoiseKind::GaussianNoise { deviation: stddev },
-                    Some(Dropout::Unknown(_)) | None => NoiseKind::Other,
-                };
+                let kind = noise(l.base.idropout.as_ref());
                 self.apply(Noise { kind }, &[x], origin)
             }
             Layer::BatchNormalization(l) => self.batch_norm(l, x, origin),
@@ -274,4 +277,16 @@ fn squared_power_of_ten(logarithms: &Tensor) -> Result<Tensor, TensorError> {
     let square = |&v: &f32| 10f64.powf(2.0 * f64::from(v)) as f32;
     let values: Vec<f32> = logarithms.to_vec()?.iter().map(square).collect();
     Tensor::from_f32(&logarithms.shape(), &values)
+}
+
+/// What a dropout does in training.
+fn noise(dropout: Option<&Dropout>) -> NoiseKind {
+    match dropout {
+        Some(Dropout::Dropout { p }) => NoiseKind::Dropout { rate: 1.0 - p },
+        Some(Dropout::Spatial { p }) => NoiseKind::SpatialDropout { rate: 1.0 - p },
+        Some(Dropout::Alpha { p }) => NoiseKind::AlphaDropout { rate: 1.0 - p },
+        Some(Dropout::GaussianDropout { rate }) => NoiseKind::GaussianDropout { rate: *rate },
+        Some(Dropout::GaussianNoise { stddev }) => NoiseKind::GaussianNoise { deviation: *stddev },
+        Some(Dropout::Unknown(_)) | None => NoiseKind::Other,
+    }
 }
