@@ -4,6 +4,7 @@
 use crate::literal::Literal;
 use crate::schema::AttrValue;
 use caribou_ir::Origin;
+use caribou_ir::op::Recurrent;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,6 +30,19 @@ pub(crate) struct Node {
     pub(crate) attributes: HashMap<String, AttrValue>,
     /// The value of a constant, or of a variable as it was saved. Where this is set, nothing is read.
     pub(crate) literal: Option<Literal>,
+    /// The recurrent layer that a loop was read as ([`crate::loops::RECURRENT`]).
+    pub(crate) recurrence: Option<Arc<Recurrence>>,
+}
+
+/// A recurrent layer in place of a loop.
+#[derive(Debug, Clone)]
+pub(crate) struct Recurrence {
+    /// The cell, its direction, and whether its first states are inputs.
+    pub(crate) op: Recurrent,
+    /// Whether time comes first in its input, and examples second.
+    pub(crate) time_major: bool,
+    /// How many steps the loop takes, where that is a constant: the input must have as many.
+    pub(crate) steps: Option<usize>,
 }
 
 impl Node {

@@ -15,6 +15,7 @@ mod graph;
 mod idioms;
 #[allow(dead_code)]
 mod literal;
+mod loops;
 mod ops;
 #[allow(dead_code)]
 mod program;

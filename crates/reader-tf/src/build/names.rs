@@ -89,6 +89,7 @@ mod tests {
             inputs: vec![],
             attributes: Default::default(),
             literal: None,
+            recurrence: None,
         };
         let flat = Flat {
             nodes: names.iter().map(node).collect(),

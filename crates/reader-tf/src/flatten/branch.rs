@@ -13,7 +13,7 @@ pub(super) fn truth(flat: &Flat, output: Output) -> Option<bool> {
 }
 
 /// The single number of an output, where it is a constant.
-pub(super) fn number(flat: &Flat, output: Output) -> Option<f64> {
+pub(crate) fn number(flat: &Flat, output: Output) -> Option<f64> {
     evaluate(flat, output, &mut { STEPS })
 }
 

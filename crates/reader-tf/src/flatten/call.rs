@@ -2,7 +2,7 @@
 
 use super::body::{Body, Reference};
 use super::{Fixed, Flattener, Made, branch};
-use crate::graph::Output;
+use crate::graph::{Node, Output};
 use crate::schema::attr_value::Value;
 use crate::schema::{AttrValue, NodeDef};
 use caribou_ir::{Code, Finding, Origin};
@@ -52,6 +52,9 @@ impl Flattener<'_> {
         prefix: &str,
     ) -> Option<Made> {
         let op = node.op.as_str();
+        if matches!(op, "While" | "StatelessWhile") {
+            return Some(self.repeated(node, inputs, origin, prefix));
+        }
         let (called, arguments) = if CALLS.contains(&op) {
             (function(node, "f"), inputs)
         } else if self.program.functions.contains_key(op) {
@@ -97,6 +100,77 @@ impl Flattener<'_> {
             return Some(Made::Nothing);
         };
         Some(self.inline(name, attributes, arguments, origin, &scope(prefix, &node.name)))
+    }
+
+    /// A loop, in the form that TensorFlow 1 has for it.
+    fn repeated(&mut self, node: &NodeDef, inputs: &[Output], origin: &Origin, prefix: &str) -> Made {
+        let (Some((condition, condition_attributes)), Some((body, body_attributes))) =
+            (function(node, "cond"), function(node, "body"))
+        else {
+            self.findings.push(Finding::error(
+                FUNCTION,
+                origin,
+                "it does not say which functions it calls",
+            ));
+            return Made::Nothing;
+        };
+        let prefix = format!("{}/", scope(prefix, &node.name).trim_end_matches('/'));
+        let prefix = if prefix == "/" { String::new() } else { prefix };
+        if self.flat.nodes.len() + 5 * inputs.len() > self.limits.nodes {
+            self.too_many();
+            return Made::Nothing;
+        }
+        let piece = |this: &mut Self, op: &str, inputs: Vec<Output>| {
+            let made = this.push(Node {
+                name: format!("{prefix}{op}").into(),
+                op: op.into(),
+                inputs,
+                attributes: HashMap::new(),
+                literal: None,
+                recurrence: None,
+            });
+            Output { node: made, slot: 0 }
+        };
+        let absent = Output {
+            node: usize::MAX,
+            slot: 0,
+        };
+        let merges: Vec<Output> = inputs
+            .iter()
+            .map(|&input| {
+                let enter = piece(self, "Enter", vec![input]);
+                piece(self, "Merge", vec![enter, absent])
+            })
+            .collect();
+        let found = self.inline(condition, condition_attributes, &merges, origin, &prefix);
+        let Some(found) = found.output(0) else {
+            return Made::Nothing;
+        };
+        let condition = piece(self, "LoopCond", vec![found]);
+        let switches: Vec<Output> = merges
+            .iter()
+            .map(|&merge| piece(self, "Switch", vec![merge, condition]))
+            .collect();
+        let arguments: Vec<Output> = switches
+            .iter()
+            .map(|switch| Output { slot: 1, ..*switch })
+            .collect();
+        let next = self.inline(body, body_attributes, &arguments, origin, &prefix);
+        let mut exits = Vec::new();
+        for (i, (&merge, &switch)) in merges.iter().zip(&switches).enumerate() {
+            let Some(next) = next.output(i) else {
+                self.findings.push(Finding::error(
+                    FUNCTION,
+                    origin,
+                    "its body gives fewer values than it takes",
+                ));
+                return Made::Nothing;
+            };
+            let next = piece(self, "NextIteration", vec![next]);
+            self.flat.nodes[merge.node].inputs[1] = next;
+            exits.push(piece(self, "Exit", vec![switch]));
+        }
+        Made::Outputs(exits)
     }
 
     fn inline(

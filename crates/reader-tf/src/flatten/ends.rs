@@ -100,7 +100,7 @@ const LEFTOVER_SCOPES: &[&str] = &[
     "train",
 ];
 
-/// Operations that hold a value, or say of one how large it is.
+/// Operations that hold a value, say of one how large it is, or bring one in and out of a loop.
 const SOURCES: &[&str] = &[
     "Const",
     "Placeholder",
@@ -113,7 +113,15 @@ const SOURCES: &[&str] = &[
     "Shape",
     "Size",
     "Rank",
+    "Enter",
+    "Exit",
+    "LoopCond",
+    "NextIteration",
+    "Switch",
 ];
+
+/// A scope within which TensorFlow keeps what only makes nodes wait for each other.
+const CONTROL_SCOPE: &str = "/loop_body_control/";
 
 fn is_leftover(node: &NodeDef) -> bool {
     let op = node.op.as_str();
@@ -317,6 +325,7 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
             fed[node]
                 && !leftover[node]
                 && !SOURCES.contains(&body.nodes[node].op.as_str())
+                && !body.nodes[node].name.contains(CONTROL_SCOPE)
                 && readers[node].iter().all(|&reader| leftover[reader])
         })
         .collect();

@@ -15,10 +15,12 @@ mod variable;
 use crate::TensorflowReader;
 use crate::graph::{Feed, Fetch, Flat, Node, Output};
 use crate::literal::{self, Literal};
+use crate::loops;
 use crate::program::Program;
 use crate::schema::attr_value::Value;
 use crate::schema::{AttrValue, DataType, NodeDef, TensorShapeProto};
 use body::{Body, Reference};
+pub(crate) use branch::number;
 use caribou_ir::{Code, Finding, Findings, Limits, Origin, ReadOptions, Severity};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -69,6 +71,11 @@ pub(crate) fn flatten(
     } = flattener;
     branch::resolve(&mut flat);
     let mut flat = flat.pruned(findings);
+    if !findings.has_errors() {
+        loops::recognise(&mut flat, findings);
+        flat = flat.pruned(findings);
+        loops::report(&flat, findings);
+    }
     variable::report(&flat, &absent, findings);
     variable::report_changes(&flat, &assigned, findings);
     for (feed, given) in flat.feeds.iter_mut().zip(&options.input_shapes) {
@@ -228,6 +235,7 @@ impl<'a> Flattener<'a> {
                         inputs: Vec::new(),
                         attributes: attributes(&body.nodes[node]),
                         literal: Some(literal),
+                        recurrence: None,
                     });
                     fixed.insert((node, 0), Output { node: made, slot: 0 });
                 }
@@ -254,6 +262,7 @@ impl<'a> Flattener<'a> {
             inputs: Vec::new(),
             attributes,
             literal: None,
+            recurrence: None,
         });
         let output = Output { node: made, slot: 0 };
         self.flat.feeds.push(Feed {
@@ -429,6 +438,7 @@ impl<'a> Flattener<'a> {
             inputs,
             attributes,
             literal,
+            recurrence: None,
         }))
     }
 
@@ -440,6 +450,7 @@ impl<'a> Flattener<'a> {
             inputs: Vec::new(),
             attributes: HashMap::new(),
             literal: Some(literal),
+            recurrence: None,
         })
     }
 }

@@ -37,6 +37,7 @@ impl Flattener<'_> {
                     inputs: vec![*variable, *indices],
                     attributes: self.substituted(super::attributes(node)),
                     literal: None,
+                    recurrence: None,
                 });
                 Some(Made::Node(made))
             }

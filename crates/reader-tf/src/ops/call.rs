@@ -176,6 +176,14 @@ impl Call<'_, '_> {
         }
     }
 
+    /// Whether anything reads this output of the operation.
+    pub(crate) fn is_read(&self, slot: usize) -> bool {
+        self.builder.readers(Output {
+            node: self.index,
+            slot,
+        }) > 0
+    }
+
     // Attributes.
 
     fn attribute(&self, name: &str) -> Option<&Value> {

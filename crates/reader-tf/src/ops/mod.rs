@@ -13,6 +13,7 @@ mod norm;
 mod passing;
 mod pool;
 mod rearrange;
+mod recurrent;
 mod reduce;
 mod select;
 
@@ -93,6 +94,7 @@ const TABLES: &[&[Row]] = &[
     passing::TABLE,
     pool::TABLE,
     rearrange::TABLE,
+    recurrent::TABLE,
     reduce::TABLE,
     select::TABLE,
 ];
