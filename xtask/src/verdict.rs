@@ -1,6 +1,6 @@
 //! What the judges found, counted and printed.
 
-use caribou_ir::Findings;
+use caribou_ir::{Findings, Severity};
 
 /// What a judge found.
 #[derive(Clone)]
@@ -95,10 +95,15 @@ pub(crate) fn print(columns: &[Column]) {
     }
 }
 
-/// The first findings; a large network may have hundreds of the same kind.
+/// The first errors; a large network may have hundreds of the same kind.
 pub(crate) fn shortened(findings: &Findings) -> String {
-    let mut text: Vec<String> = findings.iter().take(3).map(ToString::to_string).collect();
-    let more = findings.iter().count().saturating_sub(text.len());
+    let errors = || {
+        findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+    };
+    let mut text: Vec<String> = errors().take(3).map(ToString::to_string).collect();
+    let more = errors().count().saturating_sub(text.len());
     if more > 0 {
         text.push(format!("and {more} more"));
     }

@@ -3,7 +3,9 @@
 //! An idiom is looked for at its last operation, when all that it reads has been read; what the operations before it were
 //! read as falls away where nothing else needs it.
 
+mod activation;
 mod dense;
+mod function;
 
 use crate::build::Held;
 use crate::ops::{Call, Found};
@@ -18,10 +20,16 @@ struct Idiom {
     find: fn(&mut Call<'_, '_>) -> Lifted,
 }
 
-const IDIOMS: &[Idiom] = &[Idiom {
-    ends: &["Reshape"],
-    find: dense::folded_rows,
-}];
+const IDIOMS: &[Idiom] = &[
+    Idiom {
+        ends: &["Reshape"],
+        find: dense::folded_rows,
+    },
+    Idiom {
+        ends: activation::ENDS,
+        find: activation::by_values,
+    },
+];
 
 /// The outputs of the operation where it ends an idiom.
 pub(crate) fn read(call: &mut Call<'_, '_>) -> Lifted {

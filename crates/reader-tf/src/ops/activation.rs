@@ -1,5 +1,6 @@
 //! Activation functions.
 
+use super::arithmetic::affine;
 use super::{Call, Outputs, Row, real};
 use crate::build::Held;
 use crate::fold::{self, Fold};
@@ -43,6 +44,12 @@ pub(super) const TABLE: &[Row] = &[
     }),
     real("Erf", &[], |call| {
         pointwise(call, Unary { kind: UnaryKind::Erf }, None)
+    }),
+    real("Erfc", &[], |call| {
+        let x = call.value(0)?;
+        let y = call.apply(Unary { kind: UnaryKind::Erf }, &[x])?;
+        let y = call.apply(affine(-1.0, 1.0), &[y])?;
+        call.gives(y)
     }),
 ];
 
