@@ -50,7 +50,7 @@ fn main() {
         match line.as_str() {
             "memcpy" => copy_all(&values, &mut copy),
             "memcpy_one_thread" => copy.copy_from_slice(&values),
-            "abs_max" => drop(kernels.abs_max(&values, channels).unwrap()),
+            "abs_max" => finish(kernels.abs_max(&values, channels).unwrap()),
             "quantize" => drop(
                 kernels
                     .quantize_to_range(&values, channels, grid, Scheme::Symmetric, &mut integers)
@@ -78,11 +78,11 @@ fn main() {
                     )
                     .unwrap(),
             ),
-            "smallest_50" => drop(kernels.smallest(&[&copy], half).unwrap()),
-            "smallest_90" => drop(kernels.smallest(&[&copy], most).unwrap()),
-            "prune_50" | "prune_50_sparse" => drop(kernels.prune(&mut copy, half).unwrap()),
-            "prune_90" | "prune_90_sparse" => drop(kernels.prune(&mut copy, most).unwrap()),
-            "prune_95_sparse" => drop(kernels.prune(&mut copy, values.len() / 20 * 19).unwrap()),
+            "smallest_50" => finish(kernels.smallest(&[&copy], half).unwrap()),
+            "smallest_90" => finish(kernels.smallest(&[&copy], most).unwrap()),
+            "prune_50" | "prune_50_sparse" => finish(kernels.prune(&mut copy, half).unwrap()),
+            "prune_90" | "prune_90_sparse" => finish(kernels.prune(&mut copy, most).unwrap()),
+            "prune_95_sparse" => finish(kernels.prune(&mut copy, values.len() / 20 * 19).unwrap()),
             "snap" => kernels
                 .snap(
                     &mut copy,
@@ -93,10 +93,10 @@ fn main() {
                     grid,
                 )
                 .unwrap(),
-            "clip" => drop(kernels.clip(&mut copy, -0.05, 0.05).unwrap()),
+            "clip" => finish(kernels.clip(&mut copy, -0.05, 0.05).unwrap()),
             "n_of_m" => kernels.keep_n_of_m(&mut copy, COLUMNS, 2, 4).unwrap(),
             "swap" => kernels.swap_bytes(bytemuck::cast_slice_mut(&mut copy)).unwrap(),
-            "histogram" => drop(kernels.magnitude_histogram(&copy, 2048).unwrap()),
+            "histogram" => finish(kernels.magnitude_histogram(&copy, 2048).unwrap()),
             _ => panic!("{line} is no kernel"),
         }
         println!("{}", start.elapsed().as_secs_f64());
@@ -110,4 +110,9 @@ fn copy_all(from: &[f32], to: &mut [f32]) {
     to.par_chunks_mut(part)
         .zip(from.par_chunks(part))
         .for_each(|(to, from)| to.copy_from_slice(from));
+}
+
+/// Takes a result, so that it has to be computed.
+fn finish<T>(result: T) {
+    std::hint::black_box(result);
 }

@@ -415,3 +415,55 @@ fn an_affine_grid_holds_zero_exactly() {
         );
     }
 }
+
+#[test]
+fn every_half_is_read() {
+    let halves: Vec<u16> = (0..=u16::MAX).collect();
+    for kernels in levels() {
+        let mut out = vec![0.0; halves.len()];
+        kernels.from_f16(bytemuck::cast_slice(&halves), &mut out).unwrap();
+        assert!(
+            bits(&out)
+                .iter()
+                .zip(&halves)
+                .all(|(&bits, &half)| bits == f16::from_bits(half).to_f32_const().to_bits())
+        );
+        kernels
+            .from_bf16(bytemuck::cast_slice(&halves), &mut out)
+            .unwrap();
+        assert!(
+            bits(&out)
+                .iter()
+                .zip(&halves)
+                .all(|(&bits, &half)| bits == u32::from(half) << 16)
+        );
+    }
+}
+
+#[test]
+fn every_exponent_and_tie_is_rounded_as_the_half_crate_rounds() {
+    // All upper halves with lower halves around ties.
+    let values: Vec<f32> = (0..=u16::MAX)
+        .flat_map(|high| {
+            [0, 1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0xffff]
+                .map(|low| f32::from_bits(u32::from(high) << 16 | low))
+        })
+        .collect();
+    for kernels in levels() {
+        let (mut halves, mut brains) = (vec![f16::ZERO; values.len()], vec![bf16::ZERO; values.len()]);
+        kernels.to_f16(&values, &mut halves).unwrap();
+        kernels.to_bf16(&values, &mut brains).unwrap();
+        for (i, value) in values.iter().enumerate() {
+            assert_eq!(
+                halves[i].to_bits(),
+                f16::from_f32_const(*value).to_bits(),
+                "{value}"
+            );
+            assert_eq!(
+                brains[i].to_bits(),
+                bf16::from_f32_const(*value).to_bits(),
+                "{value}"
+            );
+        }
+    }
+}

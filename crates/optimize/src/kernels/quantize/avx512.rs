@@ -1,17 +1,12 @@
-//! AVX-512. The compiler's own vectors of the reference are half as fast: it guards the conversion to integers against
-//! numbers that the bounds exclude.
+//! AVX-512.
 
 use super::{Integer, Rounding, Roundings, scalar};
-use crate::kernels::dispatch::compile_for;
 use std::arch::x86_64::*;
 
 /// The elements of a vector.
 const N: usize = 16;
 
-compile_for! { "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl":
-    fn dequantize<I: Integer>(integers: &[I], rounding: Rounding, out: &mut [f32]) = scalar::dequantize;
-    fn dequantize_row<I: Integer>(integers: &[I], roundings: Roundings<'_>, out: &mut [f32]) = scalar::dequantize_row;
-}
+pub(super) use super::avx2::{dequantize, dequantize_row};
 
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn quantize<I: Integer>(values: &[f32], rounding: Rounding, out: &mut [I]) {

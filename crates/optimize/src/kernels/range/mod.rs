@@ -7,6 +7,8 @@ mod avx512;
 mod scalar;
 mod wide;
 
+// So many times as fast in the cache; memory is the limit beyond. wide over scalar: abs_max 1.2, min_max 1.0. AVX2 over wide:
+// abs_max 4, min_max 3.5, by columns 3. AVX-512 over AVX2: min_max by columns 1.2, the others 1.0.
 use super::dispatch::dispatch;
 use super::{Channels, KernelError, Kernels};
 

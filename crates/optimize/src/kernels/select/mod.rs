@@ -13,6 +13,8 @@ mod avx512;
 mod scalar;
 mod wide;
 
+// So many times as fast in memory: the selection, wide over scalar 3.0, AVX2 over wide 1.0 to 1.5, AVX-512 over AVX2 1.5;
+// zeroing, AVX2 over wide 1.03 (3 in the cache), AVX-512 over AVX2 1.2.
 use super::channels::BLOCK;
 use super::dispatch::dispatch;
 use super::range::{ABSOLUTE, INFINITE, first_not_finite};
