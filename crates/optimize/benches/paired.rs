@@ -51,12 +51,12 @@ fn main() {
             "memcpy" => copy_all(&values, &mut copy),
             "memcpy_one_thread" => copy.copy_from_slice(&values),
             "abs_max" => finish(kernels.abs_max(&values, channels).unwrap()),
-            "quantize" => drop(
+            "quantize" => finish(
                 kernels
                     .quantize_to_range(&values, channels, grid, Scheme::Symmetric, &mut integers)
                     .unwrap(),
             ),
-            "affine" => drop(
+            "affine" => finish(
                 kernels
                     .quantize_to_range(
                         &values,
@@ -67,7 +67,7 @@ fn main() {
                     )
                     .unwrap(),
             ),
-            "quantize_columns" => drop(
+            "quantize_columns" => finish(
                 kernels
                     .quantize_to_range(
                         &values,

@@ -7,23 +7,41 @@ use std::arch::x86_64::*;
 
 /// Elements of a vector.
 const N: usize = 16;
-/// Vectors whose elements between are gathered before they are handed on.
+/// Vectors that are looked at together: whose elements between are gathered before they are handed on.
 const GROUP: usize = 64;
 
-/// A vector is a line of the cache; one in which nothing changes is not written back to memory.
+/// Groups in which nothing changes are not written, so that the cache has nothing to bring back to memory; unless the first
+/// one tells that there are hardly any.
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn zero_below(values: &mut [f32], limit: u32) {
     let (vectors, rest) = values.as_chunks_mut::<N>();
-    let absolute = _mm512_set1_epi32(ABSOLUTE as i32);
-    let limits = _mm512_set1_epi32(limit as i32);
-    for vector in vectors {
-        let bits: __m512i = bytemuck::cast(*vector);
-        let below = _mm512_cmplt_epu32_mask(_mm512_and_si512(bits, absolute), limits);
-        if _mm512_mask_test_epi32_mask(below, bits, bits) != 0 {
-            *vector = bytemuck::cast(_mm512_maskz_mov_epi32(!below, bits));
+    let first = vectors.len().min(GROUP);
+    let some_stay = unchanged(&vectors[..first], limit);
+    for group in vectors.chunks_mut(GROUP) {
+        if !(some_stay && unchanged(group, limit)) {
+            let absolute = _mm512_set1_epi32(ABSOLUTE as i32);
+            let limits = _mm512_set1_epi32(limit as i32);
+            for vector in group {
+                let bits: __m512i = bytemuck::cast(*vector);
+                let keep = _mm512_cmpge_epu32_mask(_mm512_and_si512(bits, absolute), limits);
+                *vector = bytemuck::cast(_mm512_maskz_mov_epi32(keep, bits));
+            }
         }
     }
     scalar::zero_below(rest, limit);
+}
+
+/// Whether all elements below the limit are 0 already.
+#[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+fn unchanged(vectors: &[[f32; N]], limit: u32) -> bool {
+    let absolute = _mm512_set1_epi32(ABSOLUTE as i32);
+    let limits = _mm512_set1_epi32(limit as i32);
+    let changed = vectors.iter().fold(0, |changed, vector| {
+        let bits: __m512i = bytemuck::cast(*vector);
+        let below = _mm512_cmplt_epu32_mask(_mm512_and_si512(bits, absolute), limits);
+        changed | _mm512_mask_test_epi32_mask(below, bits, bits)
+    });
+    changed == 0
 }
 
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
@@ -39,6 +57,8 @@ pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
 fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
     let (vectors, rest) = values.as_chunks::<N>();
     let mut census = Census::default();
+    // About as many as a bracket of the largest sample holds.
+    census.between.reserve(values.len() / 32);
     let mut between = [0; (GROUP + 1) * N];
     for vectors in vectors.chunks(GROUP) {
         let group = count_group::<TIES>(vectors, bracket, &mut between);

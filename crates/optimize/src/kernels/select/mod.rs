@@ -27,6 +27,9 @@ const FEW: usize = if cfg!(test) { 1 << 10 } else { 1 << 16 };
 /// Elements of a sample, at least and at most; in between, one of 64.
 const SAMPLE: std::ops::RangeInclusive<usize> = if cfg!(test) { 1 << 7 } else { 1 << 13 }..=1 << 16;
 
+/// Neighbours that a sample takes together: they cost little more than one.
+const RUN: usize = 4;
+
 /// Magnitudes between which the k-th is looked for, as bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Bracket {
@@ -267,8 +270,8 @@ fn finite(parts: &[&[f32]], census: &[Vec<Census>]) -> Result<(), KernelError> {
 
 /// A bracket around the `k`-th magnitude of a sample that is spread evenly over all elements.
 fn sample(parts: &[&[f32]], elements: usize, k: usize) -> Bracket {
-    let size = (elements / 64).clamp(*SAMPLE.start(), *SAMPLE.end());
-    let stride = elements / size;
+    let size = (elements / 64).clamp(*SAMPLE.start(), *SAMPLE.end()) / RUN * RUN;
+    let stride = elements / (size / RUN);
     let mut end = 0;
     let ends: Vec<usize> = parts
         .iter()
@@ -277,17 +280,22 @@ fn sample(parts: &[&[f32]], elements: usize, k: usize) -> Bracket {
             end
         })
         .collect();
-    let one = |i: usize| {
-        // One element of each stride, at a place in it that no regular structure follows.
+    let run = |i: usize| {
+        // At a place in the stride that no regular structure follows.
         let index = i * stride + (i.wrapping_mul(0x9e37_79b9) >> 7) % stride;
         let part = ends.partition_point(|&end| end <= index);
-        let from_end = ends[part] - index;
-        parts[part][parts[part].len() - from_end].to_bits() & ABSOLUTE
+        let (part, from_end) = (parts[part], ends[part] - index);
+        // Fewer neighbours at the end of a part: the last one several times.
+        (0..RUN).map(move |j| part[part.len() - from_end.saturating_sub(j).max(1)].to_bits() & ABSOLUTE)
     };
-    let mut magnitudes: Vec<u32> = (0..size).into_par_iter().with_min_len(1 << 12).map(one).collect();
+    let mut magnitudes: Vec<u32> = (0..size / RUN)
+        .into_par_iter()
+        .with_min_len(1 << 10)
+        .flat_map_iter(run)
+        .collect();
     let rank = (k as u128 * size as u128 / elements as u128) as usize;
-    // Four standard deviations of the rank of a median.
-    let margin = 2 * size.isqrt();
+    // Six standard deviations of the rank of a median, if neighbours were independent.
+    let margin = 3 * size.isqrt();
     let mut bracket = Bracket {
         low: 0,
         high: ABSOLUTE,
