@@ -1,7 +1,7 @@
 //! One line of text: a word, and a number behind each space.
 
 use crate::number::{number, parse};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memrchr};
 use std::ops::Range;
 
 /// Why a line can't be read.
@@ -29,15 +29,11 @@ pub(super) fn trimmed(line: &[u8]) -> &[u8] {
 
 /// How many numbers a line ends with; it begins with a word, whatever that is.
 pub(super) fn values(line: &[u8]) -> usize {
-    let mut tokens = trimmed(line)
-        .split(|&byte| byte == b' ')
-        .skip(1)
-        .collect::<Vec<_>>();
-    tokens.reverse();
-    tokens
-        .into_iter()
-        .take_while(|token| parse(token).is_some())
-        .count()
+    let line = trimmed(line);
+    let numbers = line
+        .rsplit(|&byte| byte == b' ')
+        .take_while(|token| parse(token).is_some());
+    numbers.count().min(memchr_iter(b' ', line).count())
 }
 
 /// Reads the numbers of the line `range` into `values`; gives where its word ends. `None` where anything is unusual:
@@ -58,15 +54,26 @@ pub(super) fn usual(bytes: &[u8], range: Range<usize>, values: &mut [f32]) -> Op
 /// A line that [`usual`] does not take: a word with spaces, whose end it gives with the `count` numbers, or what is wrong.
 pub(super) fn unusual(line: &[u8], count: usize) -> Result<(usize, Vec<f32>), Fault> {
     let line = trimmed(line);
-    let mut ends: Vec<usize> = memchr::memchr_iter(b' ', line).collect();
-    if ends.is_empty() && line.contains(&b'\t') {
+    let spaces = memchr_iter(b' ', line).count();
+    if spaces == 0 && line.contains(&b'\t') {
         return Err(Fault::Tabs);
     }
-    if ends.len() < count {
-        return Err(Fault::Count(ends.len()));
+    if spaces < count {
+        return Err(Fault::Count(spaces));
     }
-    let word = ends[ends.len() - count];
-    let before = &line[..word];
+    // From the end, so that nothing is set aside for a line but the numbers that it has.
+    let (mut end, mut numbers) = (line.len(), Vec::new());
+    for _ in 0..count {
+        let space = memrchr(b' ', &line[..end]).unwrap_or(0);
+        let token = &line[space + 1..end];
+        numbers.push(parse(token).ok_or_else(|| Fault::Number {
+            text: shown(token),
+            column: space + 2,
+        })?);
+        end = space;
+    }
+    numbers.reverse();
+    let (word, before) = (end, &line[..end]);
     // Where the word itself seems to end with a number, the line has too many of them: which is the first, nobody knows.
     let last = before
         .rsplit(|&byte| byte == b' ')
@@ -74,17 +81,6 @@ pub(super) fn unusual(line: &[u8], count: usize) -> Result<(usize, Vec<f32>), Fa
         .filter(|last| last.len() < before.len());
     if last.is_some_and(|last| parse(last).is_some()) {
         return Err(Fault::Count(values(line)));
-    }
-    ends.push(line.len());
-    let mut start = word + 1;
-    let mut numbers = Vec::with_capacity(count);
-    for &end in &ends[ends.len() - count..] {
-        let token = &line[start..end];
-        numbers.push(parse(token).ok_or_else(|| Fault::Number {
-            text: shown(token),
-            column: start + 1,
-        })?);
-        start = end + 1;
     }
     // Blank in front: the word is nothing but spaces.
     if trimmed(before).is_empty() {

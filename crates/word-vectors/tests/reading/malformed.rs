@@ -16,7 +16,7 @@ const REFUSED: [Case<'_>; 15] = [
     (
         "two spaces",
         "2 2\na 1 2\nb 1  2\n",
-        &[("W0102", Some(3))],
+        &[("W0101", Some(3))],
         &["a"],
     ),
     (
