@@ -36,6 +36,19 @@ pub fn read_weights(reader: &dyn Reader, model: &[u8], bytes: &[u8]) {
     }
 }
 
+/// Reads `bytes` as word vectors, as they are and with what can't be read left out.
+pub fn read_words(bytes: &[u8]) {
+    if let Some((_file, source)) = file(bytes) {
+        for skip_malformed in [false, true] {
+            let settings = caribou_word_vectors::Settings {
+                limits: limits(),
+                skip_malformed,
+            };
+            let _ = caribou_word_vectors::read(&source, &settings);
+        }
+    }
+}
+
 fn validate(reader: &dyn Reader, source: &Source) {
     let options = ReadOptions {
         limits: limits(),

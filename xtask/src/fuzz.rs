@@ -14,12 +14,13 @@ pub(crate) struct Options {
 }
 
 /// A target, and the endings of the files that it starts from.
-const TARGETS: [(&str, &[&str]); 5] = [
+const TARGETS: [(&str, &[&str]); 6] = [
     ("keras", &["h5", "keras"]),
     ("tensorflow", &["pb", "pbtxt"]),
     ("caffe_text", &["prototxt"]),
     ("caffe_weights", &["caffemodel"]),
     ("dl4j", &["zip"]),
+    ("words", &["txt", "bin", "vec", "gz", "zip"]),
 ];
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Failure> {

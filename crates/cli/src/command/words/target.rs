@@ -3,6 +3,7 @@
 use crate::args::Arguments;
 use crate::destination::Destination;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use caribou_ir::{Code, Finding, Findings, Limits, Severity, Source};
 use caribou_word_vectors::{Format, Settings, WordText, WordVectors, WriteError, WriteOptions, read, write};
 use clap::{Args, ValueEnum};
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// A form that not all of DeepLearning4j reads.
 const ONE_LOADER: Code = Code("W0202");
+
+/// What a number takes as text, more or less: for a bar, nothing rests on it.
+const BYTES: u64 = 11;
 
 /// Where vectors go.
 #[derive(Args)]
@@ -100,7 +104,9 @@ impl Target {
             let message = "readWord2VecModel of DeepLearning4j reads gzipped vectors, and loadStaticModel takes them for something else";
             findings.push(Finding::new(Severity::Note, ONE_LOADER, None, message));
         }
-        let mut sink = BufWriter::with_capacity(1 << 20, output.file());
+        let buffered = BufWriter::with_capacity(1 << 20, output.file());
+        let expected = vectors.values().len() as u64 * BYTES;
+        let mut sink = Progress::new(buffered, expected, arguments.quiet);
         write(vectors, &mut sink, &options).map_err(|error| refused(source, error))?;
         sink.flush().map_err(|error| Failure::io(&self.output, &error))?;
         drop(sink);
