@@ -4,6 +4,8 @@
 mod slice;
 mod stitched;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::literal;
 use crate::schema::{BundleEntryProto, BundleHeaderProto, TensorShapeProto, TrackableObjectGraph};

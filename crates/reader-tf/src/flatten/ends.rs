@@ -118,6 +118,8 @@ const SOURCES: &[&str] = &[
     "LoopCond",
     "NextIteration",
     "Switch",
+    "TensorArrayV3",
+    "TensorListReserve",
 ];
 
 /// A scope within which TensorFlow keeps what only makes nodes wait for each other.
@@ -320,7 +322,7 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
             .collect(),
         false => feeds.iter().map(|feed| feed.node).collect(),
     });
-    let unread: Vec<usize> = (0..count)
+    let mut unread: Vec<usize> = (0..count)
         .filter(|&node| {
             fed[node]
                 && !leftover[node]
@@ -329,6 +331,12 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
                 && readers[node].iter().all(|&reader| leftover[reader])
         })
         .collect();
+    // The outputs of a function of TensorFlow 2 that was frozen have plain names, whatever else is left over.
+    if body.nodes.iter().any(|node| node.name.ends_with(FROZEN))
+        && unread.iter().any(|&node| is_result(&body.nodes[node]))
+    {
+        unread.retain(|&node| is_result(&body.nodes[node]));
+    }
     if unread.is_empty() {
         let message =
             "the graph does not tell its outputs: no node is read by none and reached from an input";
@@ -364,6 +372,18 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
             .with_help("others are chosen by --output NAME"),
     );
     fetches
+}
+
+/// How the constants are called that variables of a function become when it is frozen.
+const FROZEN: &str = "ReadVariableOp/resource";
+
+/// Whether a node is called as the outputs of functions are: `Identity`, `Identity_1`.
+fn is_result(node: &NodeDef) -> bool {
+    let number = node.name.strip_prefix("Identity").and_then(|rest| match rest {
+        "" => Some("0"),
+        rest => rest.strip_prefix('_'),
+    });
+    node.op == "Identity" && number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// How many outputs of a node are fetched together.
