@@ -288,12 +288,23 @@ impl<'f> Builder<'f> {
         if let Some(outputs) = idioms::read(&mut call)? {
             return Ok(outputs);
         }
-        ops::read(&mut call)
+        let outputs = ops::read(&mut call)?;
+        idioms::refined(&mut call, outputs)
     }
 
     fn fail(&mut self, index: usize, finding: Finding) {
         self.problems.insert(index, finding);
         self.stand_ins(index);
+    }
+
+    /// What an output is, where it was read already.
+    pub(crate) fn held(&self, output: Output) -> Option<&Held> {
+        self.held.get(&output)
+    }
+
+    /// Says what the outputs of an operation are made of, where that is not what it reads.
+    pub(crate) fn made_of(&mut self, index: usize, inputs: Vec<Output>) {
+        self.made_of.insert(index, inputs);
     }
 
     /// Notes that the operations up to `index` were read as `what`.

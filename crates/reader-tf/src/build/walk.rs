@@ -54,6 +54,12 @@ impl Call<'_, '_> {
         self.builder.lift(self.index, what);
     }
 
+    /// The same where only these outputs are left of what it was made of.
+    pub(crate) fn lift_of(&mut self, what: &'static str, inputs: Vec<Output>) {
+        self.lift(what);
+        self.builder.made_of(self.index, inputs);
+    }
+
     /// Whether nothing but this operation reads what its input `place` is, on the way through operations that pass it on.
     pub(crate) fn only_reader(&self, place: usize) -> bool {
         let Some(&start) = self.node.inputs.get(place) else {

@@ -189,6 +189,16 @@ fn with_array(
                 call.apply(affine(c, 0.0), &[y])
             };
         }
+        let neutral = match kind {
+            Kind::Add => c == 0.0,
+            Kind::Subtract => c == 0.0 && !swapped,
+            Kind::Multiply => c == 1.0,
+            Kind::Divide => c == 1.0 && !swapped,
+            _ => false,
+        };
+        if neutral {
+            return Ok(x);
+        }
         if let Some(op) = with_scalar(kind, c, swapped) {
             return call.apply(op, &[x]);
         }

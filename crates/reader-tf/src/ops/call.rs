@@ -143,6 +143,16 @@ impl Call<'_, '_> {
         if permutation.iter().enumerate().all(|(i, &axis)| i == axis) {
             return Ok(value);
         }
+        // Back to the order that the axes were in before.
+        if let Some(node) = self.graph().producer(value)
+            && let Op::Transpose(before) = &node.op
+            && permutation
+                .iter()
+                .enumerate()
+                .all(|(i, &axis)| before.permutation[axis] == i)
+        {
+            return Ok(node.inputs[0]);
+        }
         self.apply(Transpose { permutation }, &[value])
     }
 

@@ -7,17 +7,22 @@ mod activation;
 mod arithmetic;
 mod call;
 mod conv;
+mod einsum;
 mod linear;
 mod logic;
 mod norm;
 mod passing;
 mod pool;
+mod quantize;
 mod rearrange;
 mod recurrent;
 mod reduce;
+mod resize;
 mod select;
+mod source;
 
 pub(crate) use call::{Call, Found};
+pub(crate) use norm::MOMENTUM;
 
 use crate::build::Held;
 use caribou_ir::{Code, DType, Finding};
@@ -88,15 +93,19 @@ const TABLES: &[&[Row]] = &[
     activation::TABLE,
     arithmetic::TABLE,
     conv::TABLE,
+    einsum::TABLE,
     linear::TABLE,
     logic::TABLE,
     norm::TABLE,
     passing::TABLE,
     pool::TABLE,
+    quantize::TABLE,
     rearrange::TABLE,
     recurrent::TABLE,
     reduce::TABLE,
+    resize::TABLE,
     select::TABLE,
+    source::TABLE,
 ];
 
 /// Attributes that do not change what an operation computes: types, which the inputs have; numbers of inputs; hints.

@@ -193,7 +193,16 @@ fn finished(call: &mut Call<'_, '_>, x: ValueId, mut target: Vec<Size>) -> Found
     {
         target[1] = Size::Rest;
     }
-    call.apply(Reshape { target }, &[x])
+    // Back to the shape that the value had before.
+    let y = call.apply(Reshape { target }, &[x])?;
+    if let Some(node) = call.graph().producer(x)
+        && matches!(node.op, caribou_ir::Op::Reshape(_))
+        && let [before] = node.inputs[..]
+        && call.shape(before) == call.shape(y)
+    {
+        return Ok(before);
+    }
+    Ok(y)
 }
 
 fn transpose(call: &mut Call<'_, '_>) -> Outputs {
@@ -287,6 +296,11 @@ fn squeeze(call: &mut Call<'_, '_>) -> Outputs {
                 .find(|&&axis| !matches!(shape.size(axis), Some(1) | None))
             {
                 return Err(call.refuse(MISFIT, format!("axis {axis} of {shape} is not of size one")));
+            }
+            if let [axis] = gone[..]
+                && let Some(y) = crate::idioms::of_one_row(call, x, axis)?
+            {
+                return call.gives(y);
             }
             let target = (0..rank)
                 .filter(|axis| !gone.contains(axis))
