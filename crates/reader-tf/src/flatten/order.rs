@@ -57,6 +57,15 @@ pub(super) fn needed(
             }
         }
     }
+    // Where the file has that order already, its own is kept: there, branches follow each other as the program made them.
+    if order.iter().all(|&node| {
+        reads(node)
+            .before
+            .iter()
+            .all(|&next| next >= count || next < node)
+    }) {
+        order.sort_unstable();
+    }
     Ok(order)
 }
 
