@@ -116,6 +116,12 @@ enum Framework {
     Words,
     /// The handwritten digits that networks are trained on after a transfer, in testdata/digits.
     Digits,
+    /// The recorded models of Keras 2, frozen and as SavedModels, in target/tf-sweep.
+    TfSweep {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+    },
     /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -173,6 +179,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Fixtures {
             framework: Framework::Tf { case },
         } => fixtures::tensorflow(&root, "testdata/tf", "cases", &case)?,
+        Task::Fixtures {
+            framework: Framework::TfSweep { case },
+        } => fixtures::tensorflow(&root, "target/tf-sweep", "sweep", &case)?,
         Task::Fixtures {
             framework: Framework::Words,
         } => words::fixtures(&root, "testdata/words", "committed")?,

