@@ -6,7 +6,12 @@ use crate::judge::{Judge, Request};
 use crate::verdict::{self, Verdict};
 use crate::verify::{Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written};
 use caribou_ir::{Graph, Rewrite, ValidGraph};
+use caribou_optimize::kernels::Scheme;
+use caribou_optimize::prune::{Prune, Scope, Target, prune};
+use caribou_optimize::quantize::{Format, Quantize, ScaleRule, quantize};
+use caribou_optimize::selection::Selection;
 use caribou_optimize::simplify::{Simplify, simplify};
+use caribou_optimize::weights::weights;
 use caribou_runtime::Session;
 use caribou_writer_dl4j::ArchiveLayout;
 use std::cell::RefCell;
@@ -14,7 +19,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 /// The columns of the table; they follow those of the conversion.
-pub(crate) const COLUMNS: [&str; 2] = ["simplify", "simplified DL4J"];
+pub(crate) const COLUMNS: [&str; 3] = ["simplify", "simplified DL4J", "changed DL4J"];
 /// The number of the first of them.
 const FIRST: usize = 4;
 /// How far rounding may move the outputs of a simplified network, relative to the largest magnitude.
@@ -35,22 +40,87 @@ pub(crate) fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -
         Ok(simplified.graph)
     };
     let label = case.case.clone();
+    let mut verdicts = changed(case, judge, work)?;
     let converted = match convert_changed(case, ArchiveLayout::Keep, work, Some(&pass)) {
         Ok(converted) => converted,
         Err(findings) => {
             let refused = Verdict::Refused(verdict::shortened(&findings));
-            return Ok(vec![(FIRST, label, refused)]);
+            verdicts.push((FIRST, label, refused));
+            return Ok(verdicts);
         }
     };
     let Some(before) = before.take() else {
-        return Ok(Verdicts::new());
+        return Ok(verdicts);
     };
     if rewrites.take().is_empty() {
-        return Ok(Verdicts::new());
+        return Ok(verdicts);
     }
-    let mut verdicts = vec![(FIRST, label.clone(), same(case, &before, &converted)?)];
+    verdicts.push((FIRST, label.clone(), same(case, &before, &converted)?));
     if let Some(judge) = judge {
-        verdicts.push((FIRST + 1, label, stock(case, &converted, judge, work)?));
+        let expected = case.arrays(&case.outputs)?;
+        verdicts.push((FIRST + 1, label, stock(case, &converted, expected, judge, work)?));
+    }
+    Ok(verdicts)
+}
+
+/// Every so many cases with weights that are pruned and quantized too.
+const EVERY: usize = 8;
+
+/// Prunes and quantizes some of the cases, and judges each archive by stock DL4J against the changed graph in the runtime.
+fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Verdicts, Failure> {
+    let sum: usize = case.case.bytes().map(usize::from).sum();
+    let Some(judge) = judge.filter(|_| sum.is_multiple_of(EVERY)) else {
+        return Ok(Verdicts::new());
+    };
+    let everything = || Selection::default();
+    let pruned = |graph: &ValidGraph| -> Result<Graph, String> {
+        let options = Prune {
+            target: Target::Sparsity(0.6),
+            scope: Scope::Global,
+            selection: everything(),
+            overrides: Vec::new(),
+        };
+        let pruned = prune(Graph::clone(graph), &options).map_err(|error| error.to_string())?;
+        Ok(pruned.graph)
+    };
+    let quantized = |graph: &ValidGraph| -> Result<Graph, String> {
+        let options = Quantize {
+            format: Format::Integer {
+                bits: 8,
+                scheme: Scheme::Affine,
+                per_channel: true,
+                scale: ScaleRule::Max,
+                power_of_two: false,
+            },
+            selection: everything(),
+            overrides: Vec::new(),
+            bias_correction: None,
+        };
+        let quantized = quantize(Graph::clone(graph), &options).map_err(|error| error.to_string())?;
+        Ok(quantized.graph)
+    };
+    let weightless = |graph: &ValidGraph| weights(graph).is_empty();
+    let mut verdicts = Verdicts::new();
+    let passes: [(&str, &crate::verify::Pass); 2] = [("pruned", &pruned), ("quantized", &quantized)];
+    for (name, pass) in passes {
+        let nothing = RefCell::new(false);
+        let guarded = |graph: &ValidGraph| -> Result<Graph, String> {
+            if weightless(graph) {
+                *nothing.borrow_mut() = true;
+                return Ok(Graph::clone(graph));
+            }
+            pass(graph)
+        };
+        let label = format!("{} ({name})", case.case);
+        let verdict = match convert_changed(case, ArchiveLayout::Keep, work, Some(&guarded)) {
+            _ if *nothing.borrow() => continue,
+            Err(findings) => Verdict::Refused(verdict::shortened(&findings)),
+            Ok(converted) => match Session::new(&converted.graph).run(&case.arrays(&case.inputs)?) {
+                Err(error) => Verdict::Wrong(error.to_string()),
+                Ok(expected) => stock(case, &converted, expected, judge, work)?,
+            },
+        };
+        verdicts.push((FIRST + 2, label, verdict));
     }
     Ok(verdicts)
 }
@@ -69,10 +139,11 @@ fn same(case: &Case, before: &ValidGraph, after: &Converted) -> Result<Verdict, 
     })
 }
 
-/// What stock DL4J computes from the archive, against what the source's framework did.
-pub(crate) fn stock(
+/// What stock DL4J computes from the archive, against these arrays in the source's axis order.
+fn stock(
     case: &Case,
     converted: &Converted,
+    expected: Vec<ndarray::ArrayD<f32>>,
     judge: &Mutex<Judge>,
     work: &Path,
 ) -> Result<Verdict, Failure> {
@@ -89,7 +160,7 @@ pub(crate) fn stock(
     if !answer.ok {
         return Ok(Verdict::Wrong(answer.error));
     }
-    let expected = permuted(case.arrays(&case.outputs)?, &ports.outputs);
+    let expected = permuted(expected, &ports.outputs);
     let mut found = Vec::with_capacity(expected.len());
     for i in 0..expected.len() {
         found.push(ndarray_npy::read_npy(work.join(format!("out{i}.npy")))?);

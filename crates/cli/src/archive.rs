@@ -9,12 +9,12 @@ use crate::report::{Conversion, Verification};
 use crate::{formats, model};
 use caribou_ir::op::Operator;
 use caribou_ir::{
-    Code, Finding, Findings, Limits, ReadError, ReadOptions, Reader, Report, Severity, Source, Training,
-    ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
+    Code, Finding, Findings, Limits, Quantization, ReadError, ReadOptions, Reader, Report, Severity, Source,
+    Training, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_reader_dl4j::Dl4jReader;
 use caribou_runtime::{Array, Session};
-use caribou_writer_dl4j::Dl4jWriter;
+use caribou_writer_dl4j::{Compression, Dl4jWriter};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -26,6 +26,8 @@ const NOT_FINITE_PARAMETER: Code = Code("D0202");
 const NO_STATE: Code = Code("I0102");
 /// A training state that no longer fits.
 const STATE_DROPPED: Code = Code("I0103");
+/// What a step of a gradual schedule does to the outputs.
+pub(crate) const STEP: Code = Code("I0104");
 /// Examples that the archive is compared on.
 pub(crate) const SAMPLES: usize = 2;
 /// Layers with weights from which rounding errors add up to more.
@@ -40,6 +42,8 @@ pub(crate) struct Job<'a> {
     pub(crate) with_training_state: bool,
     /// What makes another network of the model while it is read.
     pub(crate) surgery: Option<&'a dyn Fn(formats::Opened) -> formats::Opened>,
+    /// Whether the weights repeat themselves, and are deflated unless it is said otherwise.
+    pub(crate) repetitive: bool,
     pub(crate) arguments: &'a Arguments,
 }
 
@@ -55,6 +59,8 @@ pub(crate) struct Changed {
     /// What was done, for the report.
     pub(crate) report: Optimization,
     pub(crate) findings: Findings,
+    /// What the grid values of quantized weights stand for.
+    pub(crate) quantization: Option<Quantization>,
 }
 
 /// What changes a model before it is written.
@@ -146,9 +152,14 @@ fn convert(
         .collect();
     let read = job.parts.options(limits.clone());
 
+    let compression = match Compression::from(target.compression) {
+        // Zeros and values of a grid deflate to a fraction; trained numbers do not.
+        Compression::Auto if pass.is_some() && job.repetitive => Compression::Deflate,
+        compression => compression,
+    };
     let writer = Dl4jWriter {
         layout: target.layout.into(),
-        compression: target.compression.into(),
+        compression,
     };
     let mut write_options = WriteOptions::default();
     write_options.unroll_recurrent = job.unroll_recurrent.map(|max| max as usize);
@@ -174,6 +185,7 @@ fn convert(
         sunk = changed.graph;
         conversion.optimization = Some(changed.report);
         conversion.findings.extend(changed.findings);
+        write_options.quantization = changed.quantization;
         forget(&mut trained, &mut conversion.findings);
     }
 

@@ -1,7 +1,7 @@
 //! The command line.
 
-pub(crate) use crate::command::simplify::Simplify;
 pub(crate) use crate::command::soften::Soften;
+pub(crate) use crate::command::{clip::Clip, prune::Prune, quantize::Quantize, simplify::Simplify};
 pub(crate) use crate::command::transfer::Transfer;
 use crate::normalizer;
 use caribou_ir::{LIMIT_NAMES, Limits, ReadOptions};
@@ -188,6 +188,19 @@ pub(crate) enum Command {
     /// Write a model with fewer operators that compute the same: normalisations folded into weights, identities dropped.
     #[command(after_help = "Example:\n  caribou simplify model.h5 -o model.zip --report model.json")]
     Simplify(Simplify),
+    /// Bring weights that are far from the others nearer, and write the archive.
+    #[command(after_help = "Example:\n  caribou clip model.h5 -o model.zip --percentile 99.9")]
+    Clip(Clip),
+    /// Make the smallest weights zero, and write the archive.
+    #[command(
+        after_help = "Examples:\n  caribou prune model.h5 -o model.zip --sparsity 0.9\n  caribou prune model.h5 -o model.zip --n-m 2:4 --keep 'predictions*'"
+    )]
+    Prune(Prune),
+    /// Make weights values of a grid of few numbers, and write the archive with the integers behind them.
+    #[command(
+        after_help = "Examples:\n  caribou quantize model.h5 -o model.zip --bits 8\n  caribou quantize model.h5 -o model.zip --bits 4 --scale mse --layer 'conv1*=8'"
+    )]
+    Quantize(Quantize),
     /// Show layers, shapes, parameters, and everything that is not supported.
     Inspect(Inspect),
     /// Run a model on arrays.

@@ -2,6 +2,7 @@
 
 use crate::output::complain;
 use caribou_ir::{Findings, ReadError, WriteError};
+use caribou_optimize::OptimizeError;
 use std::path::Path;
 
 /// Why a command did not succeed.
@@ -58,6 +59,14 @@ impl Failure {
                 findings: Findings::new(),
             },
             other => Self::model(other.to_string()),
+        }
+    }
+
+    /// A pass that could not be done: a wrong option is the user's, the rest is the model's.
+    pub(crate) fn optimize(error: OptimizeError) -> Self {
+        match error {
+            OptimizeError::Option { .. } => Self::Usage(error.to_string()),
+            error => Self::model(error.to_string()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod args;
+mod calibration;
 mod command;
 mod destination;
 mod failure;
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Convert(options) => command::convert::run(options, &arguments),
         Command::Simplify(options) => command::simplify::run(options, &arguments),
+        Command::Clip(options) => command::clip::run(options, &arguments),
+        Command::Prune(options) => command::prune::run(options, &arguments),
+        Command::Quantize(options) => command::quantize::run(options, &arguments),
         Command::Inspect(options) => command::inspect::run(options, &arguments),
         Command::Run(options) => command::run::run(options, &arguments),
         Command::Soften(options) => command::soften::run(options, &arguments),

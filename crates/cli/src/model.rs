@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use caribou_ir::{Graph, Limits, ValidGraph, Validator};
 use caribou_runtime::{Array, Session, compare, seeded_inputs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Checks a graph that was read from `path`.
 pub(crate) fn validated(path: &Path, graph: Graph, limits: &Limits) -> Result<ValidGraph, Failure> {
@@ -45,6 +45,44 @@ pub(crate) fn differences(expected: &[Array], found: &[Array]) -> Result<Vec<(f6
         .map(|(i, (a, b))| {
             let difference = compare(a, b).map_err(|error| format!("output {i}: {error}"))?;
             Ok((difference.max_abs, difference.max_rel))
+        })
+        .collect()
+}
+
+/// The arrays in these files, as the inputs of a graph in its order.
+///
+/// # Errors
+/// When there are more or fewer than inputs, one can't be read, or is of another shape.
+pub(crate) fn arrays(graph: &ValidGraph, files: &[PathBuf], option: &str) -> Result<Vec<Array>, Failure> {
+    let ports = graph.inputs();
+    if files.len() != ports.len() {
+        return Err(Failure::Usage(format!(
+            "{option}: the model has {} inputs, {} files were given",
+            ports.len(),
+            files.len()
+        )));
+    }
+    files
+        .iter()
+        .zip(ports)
+        .map(|(file, port)| {
+            let array: Array = ndarray_npy::read_npy(file)
+                .map_err(|error| Failure::Usage(format!("{option}: {}: {error}", file.display())))?;
+            let shape = graph.shape(port.value);
+            let fits = array.ndim() == shape.rank()
+                && (0..shape.rank()).all(|axis| match shape.size(axis) {
+                    Some(size) => array.shape()[axis] == size,
+                    None => array.shape()[axis] > 0,
+                });
+            match fits {
+                true => Ok(array),
+                false => Err(Failure::Usage(format!(
+                    "{option}: {}: input {} expects an array of shape {shape}, found {:?}",
+                    file.display(),
+                    port.name,
+                    array.shape()
+                ))),
+            }
         })
         .collect()
 }

@@ -1,13 +1,17 @@
 //! What a pass did to a model, told in figures that are never mixed.
 
-use crate::args::Target;
+use crate::archive::{self, Job, Pass};
+use crate::args::{Arguments, Parts, Target};
 use crate::failure::Failure;
 use crate::model;
+use crate::output::{complain, print};
 use crate::report::Conversion;
 use caribou_ir::{Rewrite, ValidGraph};
 use caribou_optimize::cost::{Cost, cost};
+use caribou_optimize::layer::LayerChange;
 use caribou_runtime::{Array, Session};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// What a pass did.
 pub(crate) struct Optimization {
@@ -17,8 +21,69 @@ pub(crate) struct Optimization {
     pub(crate) after: Cost,
     /// Changes of operators.
     pub(crate) rewrites: Vec<Rewrite>,
+    /// Changes of weights.
+    pub(crate) layers: Vec<Row>,
     /// How far the outputs moved; `None` when nothing was run.
     pub(crate) deviation: Option<Deviation>,
+}
+
+/// What was done to one weight.
+pub(crate) struct Row {
+    pub(crate) change: LayerChange,
+    /// How many numbers are others, where that is worth telling.
+    pub(crate) changed: Option<usize>,
+}
+
+impl From<LayerChange> for Row {
+    fn from(change: LayerChange) -> Self {
+        Self {
+            change,
+            changed: None,
+        }
+    }
+}
+
+impl Row {
+    fn to_json(&self) -> Value {
+        let change = &self.change;
+        // An infinite ratio, of what stayed as it was, has no place in JSON.
+        let finite = |decibels: f64| decibels.is_finite().then_some(decibels);
+        json!({
+            "layer": change.layer,
+            "role": change.role,
+            "elements": change.elements,
+            "zeros": change.zeros,
+            "sparsity": change.sparsity(),
+            "bits": change.bits,
+            "sqnr_db": finite(change.sqnr),
+            "worst_channel": change.worst_channel.map(|(channel, decibels)| {
+                json!({ "channel": channel, "sqnr_db": finite(decibels) })
+            }),
+            "changed": self.changed,
+        })
+    }
+
+    fn line(&self) -> String {
+        let change = &self.change;
+        let mut line = format!(
+            "  {:<32} {:<12} {:>11} {:>8.4}",
+            change.layer,
+            change.role,
+            change.elements,
+            change.sparsity()
+        );
+        line += &change
+            .bits
+            .map_or_else(|| format!(" {:>4}", "-"), |bits| format!(" {bits:>4}"));
+        line += &format!(" {:>7.1}", change.sqnr);
+        if let Some((channel, decibels)) = change.worst_channel {
+            line += &format!("  {channel} ({decibels:.1})");
+        }
+        if let Some(changed) = self.changed {
+            line += &format!("  {changed} changed");
+        }
+        line
+    }
 }
 
 /// How far the outputs moved from those of the source.
@@ -59,6 +124,23 @@ impl Truth {
         })
     }
 
+    /// The arrays in these files, in the order of the model's inputs.
+    pub(crate) fn given(source: &ValidGraph, files: &[PathBuf]) -> Result<Self, Failure> {
+        let inputs = model::arrays(source, files, "--inputs")?;
+        let expected = Session::new(source)
+            .run(&inputs)
+            .map_err(|error| Failure::Usage(format!("--inputs: {error}")))?;
+        let samples = inputs
+            .first()
+            .map_or(0, |array| array.shape().first().copied().unwrap_or(1));
+        Ok(Self {
+            inputs,
+            expected,
+            samples,
+            seeded: false,
+        })
+    }
+
     /// How far the outputs of `changed` are from the source's.
     pub(crate) fn deviation(&self, changed: &ValidGraph) -> Result<Deviation, Failure> {
         let found = Session::new(changed)
@@ -84,6 +166,7 @@ impl Optimization {
             before: cost(source),
             after: cost(changed),
             rewrites: Vec::new(),
+            layers: Vec::new(),
             deviation: None,
         }
     }
@@ -106,6 +189,7 @@ impl Optimization {
             "before": figures(&self.before, source_bytes),
             "after": figures(&self.after, bytes),
             "rewrites": rewrites.collect::<Vec<_>>(),
+            "layers": self.layers.iter().map(Row::to_json).collect::<Vec<_>>(),
             "deviation": self.deviation.as_ref().map(|deviation| json!({
                 "samples": deviation.samples,
                 "inputs": if deviation.seeded { "seeded" } else { "given" },
@@ -124,6 +208,13 @@ impl Optimization {
             .iter()
             .map(|rewrite| format!("  {} {}: {}", rewrite.name, rewrite.origin.layer, rewrite.reason))
             .collect();
+        if !self.layers.is_empty() {
+            lines.push(format!(
+                "  {:<32} {:<12} {:>11} {:>8} {:>4} {:>7}  worst channel",
+                "layer", "weight", "elements", "sparsity", "bits", "SQNR dB"
+            ));
+            lines.extend(self.layers.iter().map(Row::line));
+        }
         let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let mut figure = |name: &str, before: String, after: String| {
             lines.push(format!("  {name:<16} {before:>16} {after:>16}"));
@@ -155,8 +246,46 @@ impl Optimization {
     }
 }
 
+/// Runs a command that changes weights: they repeat themselves afterwards.
+pub(crate) fn optimized(
+    model: &Path,
+    parts: &Parts,
+    target: &Target,
+    arguments: &Arguments,
+    pass: &mut Pass,
+) -> Result<(), Failure> {
+    rewritten(model, parts, target, arguments, true, pass)
+}
+
+/// Runs a command that changes a network, and prints what it did.
+pub(crate) fn rewritten(
+    model: &Path,
+    parts: &Parts,
+    target: &Target,
+    arguments: &Arguments,
+    repetitive: bool,
+    pass: &mut Pass,
+) -> Result<(), Failure> {
+    let job = Job {
+        model,
+        parts,
+        target,
+        unroll_recurrent: None,
+        with_training_state: false,
+        surgery: None,
+        repetitive,
+        arguments,
+    };
+    let conversion = archive::write(&job, Some(pass))?;
+    if !arguments.quiet {
+        conversion.findings.iter().for_each(complain);
+        print(&summary(target, arguments.json, &conversion))?;
+    }
+    Ok(())
+}
+
 /// What an optimising command prints.
-pub(crate) fn summary(target: &Target, json: bool, conversion: &Conversion) -> String {
+fn summary(target: &Target, json: bool, conversion: &Conversion) -> String {
     if json {
         return format!("{:#}", conversion.to_json());
     }

@@ -35,6 +35,7 @@ mod limits;
 mod normalizer;
 pub mod op;
 mod origin;
+mod quantization;
 mod read;
 mod rewrite;
 mod shape;
@@ -51,11 +52,12 @@ pub use limits::{LIMIT_NAMES, Limits};
 pub use normalizer::Normalizer;
 pub use op::{Op, Operator};
 pub use origin::{Origin, Place};
+pub use quantization::{ActivationRange, Encoding, Quantization, QuantizedParameter};
 pub use read::{Confidence, Import, ReadError, ReadOptions, Reader, Rest};
 pub use rewrite::Rewrite;
 pub use shape::{Dim, Infer, Shape, ShapeError};
 pub use source::Source;
-pub use tensor::{ReadAt, Tensor, TensorData, TensorError};
+pub use tensor::{Entries, ReadAt, Tensor, TensorData, TensorError};
 pub use training::{
     Clipping, Constraint, LayerTraining, LearningRate, Loss, LossKind, ParameterState, Regularization,
     Training, TrainingState, Updater, UpdaterKind,

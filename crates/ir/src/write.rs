@@ -1,6 +1,6 @@
 //! The seam between the graph and a target format.
 
-use crate::{Findings, Normalizer, Rewrite, TensorError, Training, ValidGraph};
+use crate::{Findings, Normalizer, Quantization, Rewrite, TensorError, Training, ValidGraph};
 use std::io::{Seek, Write};
 
 /// Where an archive goes: bytes that can be written and gone back to.
@@ -19,6 +19,8 @@ pub struct WriteOptions {
     pub unroll_recurrent: Option<usize>,
     /// What is kept beside the network for its first input.
     pub normalizer: Option<Normalizer>,
+    /// What the grid values of quantized parameters stand for; written beside the network.
+    pub quantization: Option<Quantization>,
 }
 
 /// How one or more layers of the source became layers of the target.

@@ -52,6 +52,22 @@ pub enum OptimizeError {
 }
 
 impl OptimizeError {
+    /// A faulty option.
+    pub(crate) fn option(option: &'static str, message: impl Into<String>) -> Self {
+        Self::Option {
+            option,
+            message: message.into(),
+        }
+    }
+
+    /// A layer that stands in the way.
+    pub(crate) fn layer(origin: &Origin, message: impl Into<String>) -> Self {
+        Self::Layer {
+            origin: origin.clone(),
+            message: message.into(),
+        }
+    }
+
     /// A tensor of `origin` that can't be read.
     pub(crate) fn tensor(origin: &Origin) -> impl Fn(TensorError) -> Self + use<> {
         let origin = origin.clone();

@@ -8,15 +8,25 @@
 //! |---|---|
 //! | [`simplify`] | operators; the function stays the same but for the rounding of sums |
 //! | [`transfer`](mod@transfer) | the end of a network and what of it learns, for another task |
+//! | [`clip`](mod@clip) | weights far from the others are brought nearer |
+//! | [`prune`](mod@prune) | the smallest weights become 0 |
+//! | [`quantize`](mod@quantize) | weights become values of a grid, and the integers behind them are recorded |
 //!
 //! [`cost`] counts what a network costs before and after, in three figures that are never mixed: bytes on disk (of the archive,
 //! which the caller measures), bytes in memory, and multiplications with addition.
 
+pub mod clip;
 pub mod cost;
 mod draft;
 mod error;
+mod kernel;
 pub mod kernels;
+pub mod layer;
+pub mod prune;
+pub mod quantize;
+pub mod selection;
 pub mod simplify;
 pub mod transfer;
+pub mod weights;
 
 pub use error::OptimizeError;

@@ -3,7 +3,8 @@
 use caribou_ir::{DType, Endian, Limits, ReadError, Source, Tensor, TensorData};
 use caribou_writer_dl4j::format::array::{ArrayType, Header, read_header};
 use caribou_writer_dl4j::format::{
-    COEFFICIENTS, CONFIGURATION, Configuration, NORMALIZER, PREPROCESSOR, UPDATER_STATE,
+    COEFFICIENTS, CONFIGURATION, Configuration, NORMALIZER, PREPROCESSOR, QUANTIZATION, QuantizationEntry,
+    UPDATER_STATE,
 };
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub(crate) struct Archive {
     pub(crate) holds_state: bool,
     /// The bytes of its normaliser, if it has one.
     pub(crate) normalizer: Option<Vec<u8>>,
+    /// What its quantized parameters stand for, where it says so.
+    pub(crate) quantization: Option<QuantizationEntry>,
 }
 
 /// Whether the file is a zip with a configuration in it.
@@ -45,8 +48,18 @@ pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Archive, ReadErro
     let holds_java_object = zip.index_for_name(PREPROCESSOR).is_some();
     let normalizer = inflate(&mut zip, NORMALIZER, limits.text_bytes as u64).map_err(damaged)?;
     let holds_state = zip.index_for_name(UPDATER_STATE).is_some();
+    let quantization = inflate(&mut zip, QUANTIZATION, limits.text_bytes as u64)
+        .and_then(|bytes| {
+            let parse = |bytes: Vec<u8>| QuantizationEntry::parse(&bytes, parameters.len());
+            bytes
+                .map(parse)
+                .transpose()
+                .map_err(|error| format!("{QUANTIZATION}: {error}"))
+        })
+        .map_err(damaged)?;
     Ok(Archive {
         holds_state,
+        quantization,
         normalizer,
         configuration,
         parameters,

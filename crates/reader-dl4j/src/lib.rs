@@ -13,10 +13,10 @@ mod shapes;
 mod training;
 
 use caribou_ir::{
-    Code, Confidence, Finding, Findings, Graph, Import, Normalizer, ReadError, ReadOptions, Reader, Severity,
-    Source,
+    Code, Confidence, Finding, Findings, Graph, Import, Limits, Normalizer, ReadError, ReadOptions, Reader,
+    Severity, Source, Tensor,
 };
-use caribou_writer_dl4j::format::{Configuration, read_normalizer};
+use caribou_writer_dl4j::format::{Configuration, QuantizationEntry, read_normalizer};
 
 /// Reads DL4J archives.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,6 +64,9 @@ impl Reader for Dl4jReader {
                 )
                 .with_help("do not load this archive in DL4J unless you trust where it comes from"),
             );
+        }
+        if let Some(entry) = &archive.quantization {
+            findings.push(Finding::new(Severity::Note, QUANTIZED, None, quantized(entry)));
         }
         let normalizer = archive
             .normalizer
@@ -133,6 +136,33 @@ fn sized(
 
 /// An optimiser's state that is not carried over.
 const STATE: Code = Code("D0309");
+
+/// What the quantized parameters of an archive stand for, and all its parameters; `None` where it is not quantized.
+///
+/// # Errors
+/// When the archive is damaged, or its entry names no scales, or parameters that are not there.
+pub fn quantization(
+    source: &Source,
+    limits: &Limits,
+) -> Result<Option<(QuantizationEntry, Tensor)>, ReadError> {
+    let archive = archive::open(source, limits)?;
+    Ok(archive.quantization.map(|entry| (entry, archive.parameters)))
+}
+
+/// Parameters whose values lie on grids.
+const QUANTIZED: Code = Code("D0311");
+
+/// The grids of an archive in one line.
+fn quantized(entry: &QuantizationEntry) -> String {
+    let mut bits: Vec<u32> = entry.parameters.iter().map(|block| block.bits()).collect();
+    bits.sort_unstable();
+    bits.dedup();
+    let elements: usize = entry.parameters.iter().map(|block| block.elements).sum();
+    format!(
+        "{elements} parameters in {} blocks are values of grids of {bits:?} bits; caribou/quantization.json tells which",
+        entry.parameters.len()
+    )
+}
 
 /// A normaliser that is not carried over, or not whole.
 const NORMALIZER: Code = Code("D0307");

@@ -7,11 +7,13 @@ use crate::format::{
     COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, MultiLayerConfiguration,
     NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration, UPDATER_STATE, Vertex,
 };
+use crate::format::{QUANTIZATION, to_ascii_json};
 use crate::lower::{Edge, Kind, Network, Placed};
+use crate::quantization;
 use crate::stream::stream;
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Normalizer, Port, PortReport, Report, Severity, Sink, Tensor,
-    WriteError,
+    Code, Dim, Finding, Findings, Graph, Port, PortReport, Report, Severity, Sink, Tensor, WriteError,
+    WriteOptions,
 };
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,7 +31,7 @@ pub(crate) fn write(
     network: Network,
     sink: &mut dyn Sink,
     compression: Compression,
-    normalizer: Option<&Normalizer>,
+    options: &WriteOptions,
 ) -> Result<Report, WriteError> {
     let parameters: Vec<(String, Tensor)> = network
         .vertices
@@ -149,9 +151,15 @@ pub(crate) fn write(
             .map(|vector| (&vector.layer, &vector.tensor, vector.scale));
         stream(vectors, &mut zip)?;
     }
-    if let Some(normalizer) = normalizer {
+    if let Some(normalizer) = &options.normalizer {
         zip.start_file(NORMALIZER, deflated).map_err(io)?;
         zip.write_all(&normalizer_entry(normalizer))?;
+    }
+    if let Some(quantization) = &options.quantization {
+        let (entry, findings) = quantization::entry(quantization, &parameters);
+        zip.start_file(QUANTIZATION, deflated).map_err(io)?;
+        zip.write_all(to_ascii_json(&entry).map_err(json)?.as_bytes())?;
+        report.findings.extend(findings);
     }
     zip.finish().map_err(io)?.flush()?;
     Ok(report)

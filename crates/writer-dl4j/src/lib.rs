@@ -8,6 +8,7 @@ mod archive;
 pub mod format;
 mod legalize;
 mod lower;
+mod quantization;
 mod stream;
 
 pub use lower::ArchiveLayout;
@@ -83,13 +84,7 @@ impl Writer for Dl4jWriter {
         if let Some(finding) = misplaced(options.normalizer.as_ref(), model, &network.inputs) {
             return Err(WriteError::Refused(Findings::from(finding)));
         }
-        archive::write(
-            model,
-            network,
-            sink,
-            self.compression,
-            options.normalizer.as_ref(),
-        )
+        archive::write(model, network, sink, self.compression, options)
     }
 }
 

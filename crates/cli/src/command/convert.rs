@@ -16,6 +16,7 @@ pub(crate) fn run(options: &Convert, arguments: &Arguments) -> Result<(), Failur
         unroll_recurrent: options.unroll_recurrent,
         with_training_state: options.with_training_state,
         surgery: None,
+        repetitive: false,
         arguments,
     };
     written(&job)

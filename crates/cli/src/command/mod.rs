@@ -1,8 +1,12 @@
 //! The commands, one file each.
 
+pub(crate) mod clip;
 pub(crate) mod convert;
 pub(crate) mod inspect;
+pub(crate) mod prune;
+pub(crate) mod quantize;
 pub(crate) mod run;
+mod selected;
 pub(crate) mod simplify;
 pub(crate) mod soften;
 pub(crate) mod transfer;

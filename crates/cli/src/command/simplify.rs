@@ -1,11 +1,10 @@
 //! `caribou simplify`.
 
-use crate::archive::{self, Changed, Job, Model, SAMPLES};
+use crate::archive::{self, Changed, Model, SAMPLES};
 use crate::args::{Arguments, Parts, Target};
 use crate::failure::Failure;
 use crate::model;
-use crate::optimization::{Optimization, Truth, summary};
-use crate::output::{complain, print};
+use crate::optimization::{Optimization, Truth, rewritten};
 use caribou_ir::Findings;
 use caribou_optimize::simplify::{Simplify as Options, simplify};
 use clap::Args;
@@ -22,29 +21,16 @@ pub(crate) struct Simplify {
 }
 
 pub(crate) fn run(options: &Simplify, arguments: &Arguments) -> Result<(), Failure> {
-    let job = Job {
-        model: &options.model,
-        parts: &options.parts,
-        target: &options.target,
-        unroll_recurrent: None,
-        with_training_state: false,
-        surgery: None,
-        arguments,
-    };
-    let conversion = archive::write(&job, Some(&mut |model| change(options, arguments, model)))?;
-    if !arguments.quiet {
-        conversion.findings.iter().for_each(complain);
-        print(&summary(&options.target, arguments.json, &conversion))?;
-    }
-    Ok(())
+    let (parts, target) = (&options.parts, &options.target);
+    let mut pass = |model: Model| change(options, arguments, model);
+    rewritten(&options.model, parts, target, arguments, false, &mut pass)
 }
 
 fn change(options: &Simplify, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
     let folding = Options {
         evaluate: Some(&caribou_runtime::evaluate),
     };
-    let simplified = simplify(&model.graph, &folding)
-        .map_err(|error| Failure::model(format!("{}: {error}", options.model.display())))?;
+    let simplified = simplify(&model.graph, &folding).map_err(Failure::optimize)?;
     let graph = model::validated(&options.model, simplified.graph, &arguments.limits())?;
     let mut report = Optimization::new("simplify", model.source, &graph);
     report.rewrites = simplified.rewrites;
@@ -63,5 +49,6 @@ fn change(options: &Simplify, arguments: &Arguments, model: Model) -> Result<Cha
         graph,
         report,
         findings: Findings::new(),
+        quantization: None,
     })
 }

@@ -157,6 +157,7 @@ pub(crate) fn run(options: &Transfer, arguments: &Arguments) -> Result<(), Failu
             reader: Box::new(Transferring {
                 reader: opened.reader,
                 surgery: surgery.clone(),
+                repetitive: false,
                 part,
             }),
         };
@@ -168,6 +169,7 @@ pub(crate) fn run(options: &Transfer, arguments: &Arguments) -> Result<(), Failu
             // What is left of it is the number of steps.
             with_training_state: true,
             surgery: Some(&surgery),
+            repetitive: false,
             arguments,
         })
     };
@@ -207,6 +209,7 @@ enum Part {
 struct Transferring {
     reader: Box<dyn Reader>,
     surgery: Surgery,
+    repetitive: false,
     part: Part,
 }
 

@@ -10,6 +10,7 @@ mod inspect;
 mod normalizer;
 mod optimize;
 mod parts;
+mod quantize;
 mod refusal;
 mod robustness;
 mod run;

@@ -7,11 +7,13 @@
 //! dense kernel behind a flattened channels-last feature map are one axis made of the factors height, width and
 //! channel in whatever order is wanted. Elements are read in blocks of bounded size ([`Tensor::stream`]).
 
+mod entries;
 mod exact;
 mod gather;
 mod store;
 mod view;
 
+pub use entries::Entries;
 pub use store::{ReadAt, TensorData};
 
 use crate::{DType, Endian};
@@ -89,6 +91,19 @@ impl Tensor {
         Self::new(shape, DType::F32, Endian::Little, TensorData::Owned(bytes))
     }
 
+    /// The same without a copy of the values.
+    ///
+    /// # Errors
+    /// When there are more or fewer values than the shape has elements.
+    pub fn from_values(shape: &[usize], values: Vec<f32>) -> Result<Self, TensorError> {
+        let endian = if cfg!(target_endian = "big") {
+            Endian::Big
+        } else {
+            Endian::Little
+        };
+        Self::new(shape, DType::F32, endian, TensorData::Floats(Arc::new(values)))
+    }
+
     /// A tensor of one axis that owns `values`.
     pub fn vector(values: &[f32]) -> Self {
         let bytes: Arc<[u8]> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -163,6 +178,16 @@ impl Tensor {
             stored: other.stored.clone(),
             view: self.view.clone(),
         })
+    }
+
+    /// Which entry of the first axis of `parameter`, of which this is a view, each element belongs to: element `i` belongs to
+    /// `entries[(i / run) % entries.len()]`. `None` where this is no view of `parameter`'s storage, `parameter` is not as it
+    /// is stored, or its entries lie in no such order.
+    pub fn entries_of(&self, parameter: &Self) -> Option<Entries> {
+        let shape = parameter.shape();
+        let whole = parameter.view == View::contiguous(&shape) && self.shares_storage(parameter);
+        let size = parameter.len() / shape.first().filter(|&&count| count > 0)?;
+        (whole && size > 0 && !self.is_empty()).then(|| entries::of(&self.view, size))?
     }
 
     /// The tensor with its axes in the given order: axis `i` of the result is axis `permutation[i]` of this one.

@@ -28,6 +28,8 @@ pub trait ReadAt: Send + Sync {
 pub enum TensorData {
     /// In memory.
     Owned(Arc<[u8]>),
+    /// Numbers in memory, in the machine's byte order.
+    Floats(Arc<Vec<f32>>),
     /// A range of a mapped file.
     Mapped {
         /// The file.
@@ -59,6 +61,7 @@ impl TensorData {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Owned(bytes) => bytes.len(),
+            Self::Floats(values) => 4 * values.len(),
             Self::Mapped { range, .. } => range.len(),
             Self::Deferred(read) => read.len(),
         }
@@ -67,6 +70,7 @@ impl TensorData {
     pub(super) fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Owned(a), Self::Owned(b)) => Arc::ptr_eq(a, b),
+            (Self::Floats(a), Self::Floats(b)) => Arc::ptr_eq(a, b),
             (Self::Mapped { map: a, range: x }, Self::Mapped { map: b, range: y }) => {
                 Arc::ptr_eq(a, b) && x == y
             }
@@ -80,6 +84,7 @@ impl std::fmt::Debug for TensorData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Owned(bytes) => write!(f, "Owned({} bytes)", bytes.len()),
+            Self::Floats(values) => write!(f, "Floats({} numbers)", values.len()),
             Self::Mapped { range, .. } => write!(f, "Mapped({range:?})"),
             Self::Deferred(read) => write!(f, "Deferred({} bytes)", read.len()),
         }
@@ -115,6 +120,7 @@ impl Stored {
     pub(super) fn bytes(&self) -> Result<Bytes<'_>, TensorError> {
         Ok(match &self.data {
             TensorData::Owned(bytes) => Bytes::Borrowed(bytes),
+            TensorData::Floats(values) => Bytes::Borrowed(bytemuck::cast_slice(values)),
             TensorData::Mapped { map, range } => {
                 Bytes::Borrowed(map.get(range.clone()).ok_or_else(|| {
                     TensorError::Read(format!("bytes {range:?} lie outside of the mapped file"))

@@ -3,119 +3,17 @@
 use super::affine::{Affine, affine};
 use crate::OptimizeError;
 use crate::draft::Draft;
+use crate::kernel::Kernel;
 use caribou_ir::op::{Op, Operator, Padding};
 use caribou_ir::{Rewrite, Tensor, TensorError};
-
-/// Where the channels of a kernel stand: element `i` belongs to output channel `out(i)` and input channel `input(i)`.
-struct Kernel {
-    /// Output channels.
-    out: usize,
-    /// Input channels.
-    inputs: usize,
-    order: Order,
-}
-
-enum Order {
-    /// `[O, I / groups, K…]`.
-    Conv { groups: usize, cells: usize },
-    /// `[I, O / groups, K…]`.
-    Transposed { groups: usize, cells: usize },
-    /// `[in, out]`.
-    Dense,
-}
-
-impl Kernel {
-    fn of(op: &Op) -> Option<(Self, &Tensor, Option<&Tensor>)> {
-        let product = |sizes: &[usize]| sizes.iter().product::<usize>();
-        match op {
-            Op::Conv(conv) => {
-                let shape = conv.weight.shape();
-                let order = Order::Conv {
-                    groups: conv.groups,
-                    cells: product(&shape[2..]),
-                };
-                let (out, inputs) = (shape[0], shape[1] * conv.groups);
-                Some((Self { out, inputs, order }, &conv.weight, conv.bias.as_ref()))
-            }
-            Op::ConvTranspose(conv) => {
-                let shape = conv.weight.shape();
-                let order = Order::Transposed {
-                    groups: conv.groups,
-                    cells: product(&shape[2..]),
-                };
-                let (out, inputs) = (shape[1] * conv.groups, shape[0]);
-                Some((Self { out, inputs, order }, &conv.weight, conv.bias.as_ref()))
-            }
-            Op::Dense(dense) => {
-                let shape = dense.weight.shape();
-                let kernel = Self {
-                    out: shape[1],
-                    inputs: shape[0],
-                    order: Order::Dense,
-                };
-                Some((kernel, &dense.weight, dense.bias.as_ref()))
-            }
-            _ => None,
-        }
-    }
-
-    /// The output and the input channel of each run of neighbours, with the run's length, in C order.
-    fn runs(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
-        let (rows, columns, cells) = match self.order {
-            Order::Conv { groups, cells } => (self.out, self.inputs / groups, cells),
-            Order::Transposed { groups, cells } => (self.inputs, self.out / groups, cells),
-            Order::Dense => (self.inputs, self.out, 1),
-        };
-        (0..rows).flat_map(move |row| {
-            (0..columns).map(move |column| match self.order {
-                Order::Conv { groups, .. } => {
-                    let group = row / (self.out / groups);
-                    (row, group * columns + column, cells)
-                }
-                Order::Transposed { groups, .. } => {
-                    let group = row / (self.inputs / groups);
-                    (group * columns + column, row, cells)
-                }
-                Order::Dense => (column, row, cells),
-            })
-        })
-    }
-
-    /// Multiplies each element by the factors of its channels.
-    fn scale(&self, weights: &mut [f32], out: &[f64], input: &[f64]) {
-        let mut start = 0;
-        for (o, i, cells) in self.runs() {
-            let factor = out[o] * input[i];
-            for weight in &mut weights[start..start + cells] {
-                *weight = (f64::from(*weight) * factor) as f32;
-            }
-            start += cells;
-        }
-    }
-
-    /// What an input that is `shift` everywhere adds to each output channel.
-    fn response(&self, weights: &[f32], shift: &[f64]) -> Vec<f64> {
-        let mut sums = vec![0f64; self.out];
-        let mut start = 0;
-        for (o, i, cells) in self.runs() {
-            let run = &weights[start..start + cells];
-            sums[o] += shift[i] * run.iter().map(|&weight| f64::from(weight)).sum::<f64>();
-            start += cells;
-        }
-        sums
-    }
-}
 
 /// Puts other weights into a layer. A bias of zeros is none.
 fn replace(op: &mut Op, weights: Vec<f32>, bias: Vec<f64>) -> Result<(), TensorError> {
     let bias: Vec<f32> = bias.into_iter().map(|value| value as f32).collect();
-    let (weight, old) = match op {
-        Op::Conv(conv) => (&mut conv.weight, &mut conv.bias),
-        Op::ConvTranspose(conv) => (&mut conv.weight, &mut conv.bias),
-        Op::Dense(dense) => (&mut dense.weight, &mut dense.bias),
-        _ => return Ok(()),
+    let Some((weight, old)) = Kernel::tensors(op) else {
+        return Ok(());
     };
-    *weight = Tensor::from_f32(&weight.shape(), &weights)?;
+    *weight = Tensor::from_values(&weight.shape(), weights)?;
     if old.is_some() || bias.iter().any(|&value| value != 0.0) {
         *old = Some(Tensor::vector(&bias));
     }

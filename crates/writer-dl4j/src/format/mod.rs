@@ -12,6 +12,7 @@ mod loss;
 mod network;
 mod normalizer;
 mod preprocessor;
+mod quantization;
 mod regularization;
 mod updater;
 mod vertex;
@@ -24,6 +25,7 @@ pub use network::{
 };
 pub use normalizer::{NormalizerError, normalizer_entry, read_normalizer};
 pub use preprocessor::Preprocessor;
+pub use quantization::{BlockGrid, QuantizationEntry, QuantizedBlock, Range as QuantizedRange};
 pub use regularization::{Constraint, Regularization};
 pub use updater::{Rate, Schedule, ScheduleType, Updater};
 pub use vertex::Vertex;
@@ -36,6 +38,8 @@ pub const COEFFICIENTS: &str = "coefficients.bin";
 pub const UPDATER_STATE: &str = "updaterState.bin";
 /// The entry with what a program does to an input before the network sees it; read only on request.
 pub const NORMALIZER: &str = "normalizer.bin";
+/// The entry with what quantized parameters stand for ([`QuantizationEntry`]); DL4J does not know it.
+pub const QUANTIZATION: &str = "caribou/quantization.json";
 /// The entry whose presence says that a network has no parameters.
 pub const NO_PARAMETERS: &str = "noParams.marker";
 /// The entry with a Java-serialised object, which a reader must not touch.

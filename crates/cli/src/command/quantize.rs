@@ -1,0 +1,147 @@
+//! `caribou quantize`.
+
+use super::selected::{Inputs, Layers, assigned};
+use crate::archive::{Changed, Model};
+use crate::args::{Arguments, Parts, Target};
+use crate::calibration::Calibration;
+use crate::failure::Failure;
+use crate::model;
+use crate::optimization::{Optimization, Row, optimized};
+use caribou_ir::{Findings, ValidGraph};
+use caribou_optimize::kernels::Scheme;
+use caribou_optimize::quantize::{Format, Quantize as Options, ScaleRule, equalize, quantize};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct Quantize {
+    /// The model; its format is found by its content.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Bits of an integer, or of a position in the list of shared weights.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) bits: u32,
+    /// One scale for a whole weight.
+    #[arg(long, conflicts_with = "per_channel")]
+    pub(crate) per_tensor: bool,
+    /// A scale for each output channel (the default).
+    #[arg(long)]
+    pub(crate) per_channel: bool,
+    /// What weights become: integers around zero, integers over the range of the weights, half precision, bfloat16, or the
+    /// means of clusters (weight sharing).
+    #[arg(long, value_enum, default_value = "symmetric")]
+    pub(crate) scheme: SchemeChoice,
+    /// How scales are found: max, percentile:P, mse or kl.
+    #[arg(long, default_value = "max", value_parser = scale)]
+    pub(crate) scale: ScaleRule,
+    /// Round scales up to powers of two.
+    #[arg(long)]
+    pub(crate) power_of_two: bool,
+    /// The bits of some layers in place of the common ones.
+    #[arg(long = "layer", value_name = "GLOB=BITS", value_parser = assigned::<u32>)]
+    pub(crate) overrides: Vec<(String, u32)>,
+    /// Examples to run the network on, in its inputs' order: the ranges of its activations are recorded.
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) calibrate: Vec<PathBuf>,
+    /// Let biases take up the mean error of their layers' outputs on the examples of --calibrate.
+    #[arg(long, requires = "calibrate")]
+    pub(crate) bias_correction: bool,
+    /// Before, scale the channels of neighbouring layers against each other, so that their ranges are alike.
+    #[arg(long)]
+    pub(crate) equalize: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemeChoice {
+    Symmetric,
+    Affine,
+    Half,
+    Bfloat16,
+    Codebook,
+}
+
+/// `max`, `percentile:99.9`, `mse` or `kl`.
+fn scale(text: &str) -> Result<ScaleRule, String> {
+    match text.split_once(':') {
+        None if text == "max" => Ok(ScaleRule::Max),
+        None if text == "mse" => Ok(ScaleRule::MeanSquaredError),
+        None if text == "kl" => Ok(ScaleRule::KullbackLeibler),
+        Some(("percentile", percent)) => match percent.parse::<f64>() {
+            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(ScaleRule::Percentile(percent)),
+            _ => Err(format!(
+                "{percent} is no percentage: expected a number above 0, up to 100"
+            )),
+        },
+        _ => Err("expected max, percentile:P, mse or kl".into()),
+    }
+}
+
+pub(crate) fn run(options: &Quantize, arguments: &Arguments) -> Result<(), Failure> {
+    optimized(
+        &options.model,
+        &options.parts,
+        &options.target,
+        arguments,
+        &mut |model| change(options, arguments, model),
+    )
+}
+
+fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
+    let integers = |scheme| Format::Integer {
+        bits: options.bits,
+        scheme,
+        per_channel: !options.per_tensor,
+        scale: options.scale,
+        power_of_two: options.power_of_two,
+    };
+    let format = match options.scheme {
+        SchemeChoice::Symmetric => integers(Scheme::Symmetric),
+        SchemeChoice::Affine => integers(Scheme::Affine),
+        SchemeChoice::Half => Format::Half,
+        SchemeChoice::Bfloat16 => Format::Bfloat16,
+        SchemeChoice::Codebook => Format::Codebook { bits: options.bits },
+    };
+    let truth = options.inputs.truth(&model, options.target.no_verify)?;
+    let limits = arguments.limits();
+    let validated = |graph| model::validated(&options.model, graph, &limits);
+    let (mut before, mut rewrites): (ValidGraph, _) = (model.graph, Vec::new());
+    if options.equalize {
+        let (graph, done) = equalize(&before).map_err(Failure::optimize)?;
+        (before, rewrites) = (validated(graph)?, done);
+    }
+    let calibration = match options.calibrate.as_slice() {
+        [] => None,
+        files => Some(Calibration::of(&before, files)?),
+    };
+    let means = calibration.as_ref().map(|calibration| calibration.means.clone());
+    let quantized = quantize(
+        before.into_graph(),
+        &Options {
+            format,
+            selection: options.layers.selection(false),
+            overrides: options.overrides.clone(),
+            bias_correction: means.filter(|_| options.bias_correction),
+        },
+    )
+    .map_err(Failure::optimize)?;
+    let mut quantization = quantized.quantization;
+    quantization.activations = calibration.map_or_else(Vec::new, |calibration| calibration.ranges);
+    let graph = validated(quantized.graph)?;
+    let mut report = Optimization::new("quantize", model.source, &graph);
+    report.rewrites = rewrites;
+    report.layers = quantized.layers.into_iter().map(Row::from).collect();
+    report.deviation = truth.map(|truth| truth.deviation(&graph)).transpose()?;
+    Ok(Changed {
+        graph,
+        report,
+        findings: Findings::new(),
+        quantization: Some(quantization),
+    })
+}

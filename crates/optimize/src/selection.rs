@@ -1,0 +1,141 @@
+//! Which layers a pass touches.
+
+use crate::OptimizeError;
+use crate::weights::{Weight, WeightKind, weights};
+use caribou_ir::Graph;
+
+/// Whether `name` matches a pattern in which `*` stands for any characters and `?` for one.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    // Where the last star is, and up to where it has been taken to reach.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        if p < pattern.len() && pattern[p] == '*' {
+            star = Some((p, n));
+            p += 1;
+        } else if p < pattern.len() && (pattern[p] == '?' || pattern[p] == name[n]) {
+            (p, n) = (p + 1, n + 1);
+        } else if let Some((at, reach)) = star {
+            star = Some((at, reach + 1));
+            (p, n) = (at + 1, reach + 1);
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}
+
+/// Which layers a pass touches, by the names of the source's layers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Selection {
+    /// Only layers that match one of these; all when there is none. A layer that is named so is not protected.
+    pub only: Vec<String>,
+    /// Layers that stay as they are.
+    pub keep: Vec<String>,
+    /// Whether embeddings, the first and the last layer with weights stay as they are unless `only` names them.
+    pub protect: bool,
+}
+
+impl Selection {
+    /// The weights of the layers that are selected, in the order of the graph.
+    ///
+    /// # Errors
+    /// When a pattern matches no layer with weights, or nothing is selected.
+    pub fn select(&self, graph: &Graph) -> Result<Vec<Weight>, OptimizeError> {
+        let all = weights(graph);
+        for (option, patterns) in [("--only", &self.only), ("--keep", &self.keep)] {
+            for pattern in patterns {
+                check(option, pattern, &all)?;
+            }
+        }
+        let named = |patterns: &[String], weight: &Weight| {
+            patterns
+                .iter()
+                .any(|pattern| matches(pattern, &weight.origin.layer))
+        };
+        let ends: Vec<_> = [all.first(), all.last()]
+            .into_iter()
+            .flatten()
+            .map(|weight| weight.origin.layer.clone())
+            .collect();
+        let selected: Vec<Weight> = all
+            .iter()
+            .filter(|weight| {
+                let protected = self.protect
+                    && (weight.kind == WeightKind::Embedding || ends.contains(&weight.origin.layer));
+                let wanted = match self.only.is_empty() {
+                    true => !protected,
+                    false => named(&self.only, weight),
+                };
+                wanted && !named(&self.keep, weight)
+            })
+            .cloned()
+            .collect();
+        if selected.is_empty() {
+            let message = match all.is_empty() {
+                true => "the network has no layer with weights",
+                false => {
+                    "no layer is left: embeddings, the first and the last layer are protected unless named"
+                }
+            };
+            return Err(OptimizeError::option("--only", message));
+        }
+        Ok(selected)
+    }
+}
+
+/// # Errors
+/// When the pattern matches no layer with weights.
+pub(crate) fn check(option: &'static str, pattern: &str, all: &[Weight]) -> Result<(), OptimizeError> {
+    if all.iter().any(|weight| matches(pattern, &weight.origin.layer)) {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = all.iter().map(|weight| &*weight.origin.layer).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(8);
+    names.truncate(8);
+    let rest = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    Err(OptimizeError::option(
+        option,
+        format!(
+            "{pattern} matches no layer with weights; there are {}{rest}",
+            names.join(", ")
+        ),
+    ))
+}
+
+/// Values of some layers in place of the value of all, by pattern; the last that matches counts.
+pub type Overrides<T> = Vec<(String, T)>;
+
+/// The value of a layer in place of the common one.
+pub(crate) fn override_of<'o, T>(overrides: &'o Overrides<T>, weight: &Weight) -> Option<&'o T> {
+    let matching = overrides.iter().rev();
+    matching
+        .map(|(pattern, value)| (matches(pattern, &weight.origin.layer), value))
+        .find_map(|(matches, value)| matches.then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_star_is_any_text_and_a_question_mark_one_character() {
+        for (pattern, name) in [
+            ("*", ""),
+            ("conv*", "conv2d_1"),
+            ("*_?", "conv2d_1"),
+            ("a*b*c", "aXXbYYbc"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("", "a"), ("conv", "conv1"), ("?", ""), ("a*c", "ab")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The parameters that passes change: kernels and tables. Biases, statistics and scales are few, and stay.
+
+use crate::OptimizeError;
+use crate::kernels::{KernelError, Kernels};
+use caribou_ir::op::{Op, Operator};
+use caribou_ir::{Graph, NodeId, Origin, Tensor};
+
+/// What a weight is to its layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightKind {
+    /// The kernel of a convolution.
+    Convolution,
+    /// The matrix of a fully connected layer.
+    Dense,
+    /// A matrix of a recurrent layer.
+    Recurrent,
+    /// A projection of attention.
+    Attention,
+    /// A table of learned vectors.
+    Embedding,
+}
+
+/// One weight of a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weight {
+    /// The node.
+    pub node: NodeId,
+    /// The position among the operator's parameters.
+    pub position: usize,
+    /// The parameter's role.
+    pub role: &'static str,
+    /// The layer.
+    pub origin: Origin,
+    /// What it is to its layer.
+    pub kind: WeightKind,
+    /// The axis whose entries are its output channels.
+    pub channel_axis: usize,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+}
+
+/// All weights, in the order of the graph.
+pub fn weights(graph: &Graph) -> Vec<Weight> {
+    let mut list = Vec::new();
+    for (id, node) in graph.nodes() {
+        let (kind, channel_axis) = match &node.op {
+            Op::Conv(_) => (WeightKind::Convolution, 0),
+            Op::ConvTranspose(_) => (WeightKind::Convolution, 1),
+            Op::Dense(_) => (WeightKind::Dense, 1),
+            Op::Recurrent(_) => (WeightKind::Recurrent, 1),
+            Op::Attention(_) => (WeightKind::Attention, 1),
+            Op::Embedding(_) => (WeightKind::Embedding, 1),
+            _ => continue,
+        };
+        for (position, (role, tensor)) in node.op.parameters().into_iter().enumerate() {
+            if tensor.rank() >= 2 && !tensor.is_empty() {
+                list.push(Weight {
+                    node: id,
+                    position,
+                    role,
+                    origin: node.origin.clone(),
+                    kind,
+                    channel_axis,
+                    shape: tensor.shape(),
+                });
+            }
+        }
+    }
+    list
+}
+
+impl Weight {
+    /// The stored numbers.
+    pub fn tensor<'g>(&self, graph: &'g Graph) -> Option<&'g Tensor> {
+        let mut parameters = graph.node(self.node).op.parameters().into_iter();
+        parameters.nth(self.position).map(|(_, tensor)| tensor)
+    }
+
+    /// The numbers in memory, in C order.
+    ///
+    /// # Errors
+    /// When they can't be read, or one is NaN or infinite.
+    pub(crate) fn load(&self, graph: &Graph, order: &[usize]) -> Result<Vec<f32>, OptimizeError> {
+        let read = OptimizeError::tensor(&self.origin);
+        let Some(tensor) = self.tensor(graph) else {
+            return Ok(Vec::new());
+        };
+        let values = tensor
+            .permute(order)
+            .and_then(|tensor| tensor.to_vec())
+            .map_err(read)?;
+        match Kernels::best().not_finite(&values) {
+            Some(index) => Err(OptimizeError::NotFinite {
+                origin: self.origin.clone(),
+                role: self.role.to_owned(),
+                index,
+                value: values[index],
+            }),
+            None => Ok(values),
+        }
+    }
+
+    /// The order of axes in which the channels come first.
+    pub(crate) fn channels_first(&self) -> Vec<usize> {
+        let others = (0..self.shape.len()).filter(|&axis| axis != self.channel_axis);
+        std::iter::once(self.channel_axis).chain(others).collect()
+    }
+
+    /// The order of the axes as they are.
+    pub(crate) fn plain(&self) -> Vec<usize> {
+        (0..self.shape.len()).collect()
+    }
+
+    /// How many output channels there are, and how many numbers each has.
+    pub(crate) fn matrix(&self) -> (usize, usize) {
+        let channels = self.shape[self.channel_axis];
+        let elements: usize = self.shape.iter().product();
+        (channels, elements / channels.max(1))
+    }
+
+    /// Puts numbers that are in `order` into the graph; gives them as they are stored.
+    pub(crate) fn store(
+        &self,
+        graph: &mut Graph,
+        order: &[usize],
+        values: Vec<f32>,
+    ) -> Result<Tensor, OptimizeError> {
+        let read = OptimizeError::tensor(&self.origin);
+        let sizes: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
+        let mut inverse = vec![0; order.len()];
+        for (i, &axis) in order.iter().enumerate() {
+            inverse[axis] = i;
+        }
+        let stored = Tensor::from_values(&sizes, values).map_err(&read)?;
+        let viewed = stored.permute(&inverse).map_err(&read)?;
+        let mut parameters = graph.op_mut(self.node).parameters_mut();
+        if let Some((_, tensor)) = parameters.get_mut(self.position) {
+            **tensor = viewed;
+        }
+        Ok(stored)
+    }
+
+    /// A kernel's complaint, with the layer's name.
+    pub(crate) fn failed(&self, error: KernelError) -> OptimizeError {
+        match error {
+            KernelError::NotFinite { index, value } => OptimizeError::NotFinite {
+                origin: self.origin.clone(),
+                role: self.role.to_owned(),
+                index,
+                value,
+            },
+            error => OptimizeError::layer(&self.origin, format!("its {}: {error}", self.role)),
+        }
+    }
+}
