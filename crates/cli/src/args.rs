@@ -1,8 +1,8 @@
 //! The command line.
 
 pub(crate) use crate::command::soften::Soften;
-pub(crate) use crate::command::{clip::Clip, prune::Prune, quantize::Quantize, simplify::Simplify};
 pub(crate) use crate::command::transfer::Transfer;
+pub(crate) use crate::command::{clip::Clip, prune::Prune, quantize::Quantize, simplify::Simplify};
 use crate::normalizer;
 use caribou_ir::{LIMIT_NAMES, Limits, ReadOptions};
 use caribou_writer_dl4j::{ArchiveLayout, Compression};

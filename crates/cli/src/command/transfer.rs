@@ -157,7 +157,6 @@ pub(crate) fn run(options: &Transfer, arguments: &Arguments) -> Result<(), Failu
             reader: Box::new(Transferring {
                 reader: opened.reader,
                 surgery: surgery.clone(),
-                repetitive: false,
                 part,
             }),
         };
@@ -209,7 +208,6 @@ enum Part {
 struct Transferring {
     reader: Box<dyn Reader>,
     surgery: Surgery,
-    repetitive: false,
     part: Part,
 }
 

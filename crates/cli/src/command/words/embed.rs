@@ -89,6 +89,7 @@ pub(crate) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failur
         unroll_recurrent: None,
         surgery: None,
         with_training_state: false,
+        repetitive: false,
         arguments,
     };
     for input in [&options.vectors, &options.vocabulary] {
@@ -169,6 +170,7 @@ fn change(
         graph,
         report,
         findings,
+        quantization: None,
     })
 }
 
