@@ -23,9 +23,7 @@ fn check(model: &Path, options: &[&str], scheme: &str, bits: u32) {
     assert!(!entry.parameters.is_empty());
     for block in &entry.parameters {
         let values = &parameters[block.offset..block.offset + block.elements];
-        let integers = block
-            .integers(values)
-            .unwrap_or_else(|error| panic!("{options:?}: {error}"));
+        let integers = block.integers(values).unwrap();
         assert_eq!(block.bits(), bits, "{options:?}");
         let name = serde_json::to_value(block).unwrap()["scheme"]
             .as_str()

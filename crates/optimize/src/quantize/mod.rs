@@ -169,7 +169,7 @@ fn check_bits(option: &'static str, format: Format) -> Result<(), OptimizeError>
 }
 
 /// Takes weights, their channels first, to the grid.
-fn snap(weight: &Weight, values: &mut Vec<f32>, format: Format) -> Result<Encoding, OptimizeError> {
+fn snap(weight: &Weight, values: &mut [f32], format: Format) -> Result<Encoding, OptimizeError> {
     let kernels = Kernels::best();
     let fail = |error| weight.failed(error);
     let (rows, columns) = weight.matrix();
