@@ -117,7 +117,7 @@ fn an_archive_without_its_scales_is_refused_by_layer() {
     let mut layer = String::new();
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).unwrap();
-        let name = entry.name().to_owned();
+        let name = entry.name().unwrap().into_owned();
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).unwrap();
         if name == "caribou/quantization.json" {
