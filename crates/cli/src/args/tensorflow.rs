@@ -57,6 +57,9 @@ impl Arguments {
     pub(crate) fn settled(mut self) -> Self {
         match &mut self.command {
             Command::Convert(options) => options.target.settle(&mut options.parts),
+            Command::Clip(options) => options.target.settle(&mut options.parts),
+            Command::Prune(options) => options.target.settle(&mut options.parts),
+            Command::Quantize(options) => options.target.settle(&mut options.parts),
             Command::Transfer(options) => options.convert.target.settle(&mut options.convert.parts),
             Command::Words(words) => words.settle(),
             Command::Simplify(options) => options.target.settle(&mut options.parts),
