@@ -196,6 +196,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  caribou prune model.h5 -o model.zip --sparsity 0.9\n  caribou prune model.h5 -o model.zip --n-m 2:4 --keep 'predictions*'"
     )]
     Prune(Prune),
+    /// Tell how far the outputs move when one layer at a time is pruned or quantized; nothing is written.
+    #[command(
+        after_help = "Example:\n  caribou sensitivity model.h5 --levels 0.5,0.9 --bits 8,4 --inputs x.npy"
+    )]
+    Sensitivity(crate::command::sensitivity::Sensitivity),
     /// Make weights values of a grid of few numbers, and write the archive with the integers behind them.
     #[command(
         after_help = "Examples:\n  caribou quantize model.h5 -o model.zip --bits 8\n  caribou quantize model.h5 -o model.zip --bits 4 --scale mse --layer 'conv1*=8'"

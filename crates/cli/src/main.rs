@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Convert(options) => command::convert::run(options, &arguments),
         Command::Simplify(options) => command::simplify::run(options, &arguments),
         Command::Clip(options) => command::clip::run(options, &arguments),
+        Command::Sensitivity(options) => command::sensitivity::run(options, &arguments),
         Command::Prune(options) => command::prune::run(options, &arguments),
         Command::Quantize(options) => command::quantize::run(options, &arguments),
         Command::Inspect(options) => command::inspect::run(options, &arguments),

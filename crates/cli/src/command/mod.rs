@@ -7,6 +7,7 @@ pub(crate) mod prune;
 pub(crate) mod quantize;
 pub(crate) mod run;
 mod selected;
+pub(crate) mod sensitivity;
 pub(crate) mod simplify;
 pub(crate) mod soften;
 pub(crate) mod transfer;

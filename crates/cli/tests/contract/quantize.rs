@@ -246,3 +246,35 @@ fn prune_tells_sparsity_and_three_figures() {
     assert_eq!(before["multiply_adds"], after["multiply_adds"]);
     assert!(after["bytes_on_disk"].as_u64() < before["bytes_in_memory"].as_u64());
 }
+
+#[test]
+fn sensitivity_tells_each_layer_at_each_level() {
+    let model = case("digits_cnn").join("model.h5");
+    let done = caribou(&[
+        "--json",
+        "sensitivity",
+        text(&model),
+        "--levels",
+        "0.5,0.9",
+        "--bits",
+        "8",
+    ]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(told["inputs"], "seeded");
+    let layers = told["layers"].as_array().unwrap();
+    assert!(layers.len() > 1);
+    for layer in layers {
+        let moved: Vec<f64> = layer["max_rel"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| m.as_f64().unwrap())
+            .collect();
+        assert_eq!(moved.len(), 3);
+        assert!(moved[2] > 0.0 && moved[2] < moved[1], "{moved:?}");
+    }
+    let refused = caribou(&["sensitivity", text(&model), "--only", "nothing*"]);
+    assert_eq!(refused.status.code(), Some(2));
+}

@@ -1,0 +1,167 @@
+//! `caribou sensitivity`.
+
+use super::selected::{Inputs, Layers, number};
+use crate::archive::Model;
+use crate::args::{Arguments, Parts};
+use crate::failure::Failure;
+use crate::output::{complain, print};
+use crate::{formats, model};
+use caribou_ir::{Graph, layout};
+use caribou_optimize::kernels::Scheme;
+use caribou_optimize::prune::{Prune, Scope, Target, prune};
+use caribou_optimize::quantize::{Format, Quantize, ScaleRule, quantize};
+use caribou_optimize::selection::Selection;
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct Sensitivity {
+    /// The model; its format is found by its content.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
+    #[command(flatten)]
+    pub(crate) layers: Layers,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// The sparsities that each layer is pruned to by itself.
+    #[arg(long, value_name = "SHARE,…", value_delimiter = ',', value_parser = number, default_values_t = [0.5, 0.7, 0.9])]
+    pub(crate) levels: Vec<f64>,
+    /// The bits that each layer is quantized to by itself.
+    #[arg(long, value_name = "BITS,…", value_delimiter = ',', default_values_t = [8, 4])]
+    pub(crate) bits: Vec<u32>,
+}
+
+/// What is done to one layer.
+#[derive(Clone, Copy)]
+enum Level {
+    Sparsity(f64),
+    Bits(u32),
+}
+
+impl Level {
+    fn name(self) -> String {
+        match self {
+            Self::Sparsity(sparsity) => format!("{}% zeros", sparsity * 100.0),
+            Self::Bits(bits) => format!("{bits} bits"),
+        }
+    }
+
+    fn apply(self, graph: Graph, layer: &str) -> Result<Graph, Failure> {
+        let selection = Selection {
+            only: vec![layer.to_owned()],
+            ..Selection::default()
+        };
+        match self {
+            Self::Sparsity(sparsity) => {
+                let options = Prune {
+                    target: Target::Sparsity(sparsity),
+                    scope: Scope::PerLayer,
+                    selection,
+                    overrides: Vec::new(),
+                };
+                prune(graph, &options).map(|pruned| pruned.graph)
+            }
+            Self::Bits(bits) => {
+                let options = Quantize {
+                    format: Format::Integer {
+                        bits,
+                        scheme: Scheme::Symmetric,
+                        per_channel: true,
+                        scale: ScaleRule::Max,
+                        power_of_two: false,
+                    },
+                    selection,
+                    overrides: Vec::new(),
+                    bias_correction: None,
+                };
+                quantize(graph, &options).map(|quantized| quantized.graph)
+            }
+        }
+        .map_err(Failure::optimize)
+    }
+}
+
+pub(crate) fn run(options: &Sensitivity, arguments: &Arguments) -> Result<(), Failure> {
+    let limits = arguments.limits();
+    let read = options.parts.options(limits.clone());
+    let import = formats::read(&options.model, &options.parts, &read)?;
+    let (sunk, _) = layout::sink_transposes(&import.graph)
+        .map_err(|error| Failure::model(format!("{}: {error}", options.model.display())))?;
+    let source = model::validated(&options.model, import.graph, &limits)?;
+    let graph = model::validated(&options.model, sunk, &limits)?;
+    let pass = Model {
+        source: &source,
+        graph: graph.clone(),
+    };
+    let Some(truth) = options.inputs.truth(&pass, false)? else {
+        return Ok(());
+    };
+    let selected = options
+        .layers
+        .selection(false)
+        .select(&graph)
+        .map_err(Failure::optimize)?;
+    let mut layers: Vec<String> = selected
+        .iter()
+        .map(|weight| weight.origin.layer.to_string())
+        .collect();
+    layers.dedup();
+    let sparsities = options.levels.iter().map(|&sparsity| Level::Sparsity(sparsity));
+    let levels: Vec<Level> = sparsities
+        .chain(options.bits.iter().map(|&bits| Level::Bits(bits)))
+        .collect();
+    let mut rows = Vec::new();
+    for layer in layers {
+        let mut moved = Vec::new();
+        for level in &levels {
+            let changed = level.apply(Graph::clone(&graph), &layer)?;
+            let changed = model::validated(&options.model, changed, &limits)?;
+            moved.push(truth.deviation(&changed)?.largest());
+        }
+        rows.push((layer, moved));
+    }
+    if !arguments.quiet {
+        import.findings.iter().for_each(complain);
+    }
+    let kind = if truth.seeded { "seeded" } else { "given" };
+    if arguments.json {
+        let names: Vec<String> = levels.iter().map(|level| level.name()).collect();
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(layer, moved)| json!({ "layer": layer, "max_rel": moved }))
+            .collect();
+        return print(&format!(
+            "{:#}",
+            json!({ "inputs": kind, "samples": truth.samples, "levels": names, "layers": rows })
+        ));
+    }
+    let mut lines = vec![format!(
+        "how far outputs move, relative to their largest magnitude, on {} {kind} examples, one layer changed at a time",
+        truth.samples
+    )];
+    let cells = |cells: Vec<String>| {
+        cells
+            .iter()
+            .map(|cell| format!(" {cell:>10}"))
+            .collect::<String>()
+    };
+    lines.push(format!(
+        "{:<32}{}",
+        "layer",
+        cells(levels.iter().map(|level| level.name()).collect())
+    ));
+    for (layer, moved) in &rows {
+        let worst = moved.iter().copied().fold(0.0, f64::max);
+        let numbers = moved.iter().map(|moved| format!("{moved:.1e}")).collect();
+        lines.push(format!("{layer:<32}{}  {}", cells(numbers), bar(worst)));
+    }
+    print(&lines.join("\n"))
+}
+
+/// A bar whose length is a logarithm: one mark for each third of a power of ten above a millionth.
+fn bar(moved: f64) -> String {
+    let marks = ((moved.max(1e-6).log10() + 6.0) * 3.0).clamp(0.0, 24.0);
+    "#".repeat(marks as usize)
+}
