@@ -60,6 +60,26 @@ impl Call<'_, '_> {
         self.builder.made_of(self.index, inputs);
     }
 
+    /// Whether all that reads the operation's output looks something up by it.
+    pub(crate) fn is_read_as_indices(&self) -> bool {
+        let own = Output {
+            node: self.index,
+            slot: 0,
+        };
+        let flat = self.builder.flat;
+        let looks_up = |node: &crate::graph::Node| {
+            matches!(&*node.op, "Gather" | "GatherV2" | "ResourceGather") && node.inputs.get(1) == Some(&own)
+        };
+        let mut readers = flat
+            .nodes
+            .iter()
+            .filter(|node| node.inputs.contains(&own))
+            .peekable();
+        readers.peek().is_some()
+            && readers.all(looks_up)
+            && flat.fetches.iter().all(|fetch| fetch.output != own)
+    }
+
     /// Whether nothing but this operation reads what its input `place` is, on the way through operations that pass it on.
     pub(crate) fn only_reader(&self, place: usize) -> bool {
         let Some(&start) = self.node.inputs.get(place) else {

@@ -22,6 +22,7 @@ pub(super) const TABLE: &[Row] = &[
     any("Mul", &[], |call| pair(call, Kind::Multiply, Binary::Multiply)),
     any("RealDiv", &[], |call| pair(call, Kind::Divide, Binary::Divide)),
     any("Div", &[], divide),
+    any("DivNoNan", &[], divide_no_nan),
     any("FloorDiv", &[], |call| known_pair(call, Binary::FloorDivide)),
     any("TruncateDiv", &[], |call| {
         known_pair(call, Binary::TruncateDivide)
@@ -286,6 +287,15 @@ fn known_pair(call: &mut Call<'_, '_>, function: Binary) -> Outputs {
 fn divide(call: &mut Call<'_, '_>) -> Outputs {
     if call.inputs.iter().all(|input| !input.dtype().is_float()) {
         return known_pair(call, Binary::TruncateDivide);
+    }
+    pair(call, Kind::Divide, Binary::Divide)
+}
+
+/// A division that gives zero where it divides by zero: by numbers that are known, and none of them zero.
+fn divide_no_nan(call: &mut Call<'_, '_>) -> Outputs {
+    let divisors = call.folded(call.known(1)?.as_reals())?;
+    if divisors.contains(&0.0) {
+        return Err(call.option("a division by zero that gives zero"));
     }
     pair(call, Kind::Divide, Binary::Divide)
 }

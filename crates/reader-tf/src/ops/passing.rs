@@ -33,7 +33,11 @@ fn cast(call: &mut Call<'_, '_>) -> Outputs {
             Ok(vec![Held::Known(call.folded(cast)?)])
         }
         Held::Value(x, from) => {
-            let keeps = from == to || to.is_float() || holds(to, from);
+            // Indices that are fed as fractions: Keras cuts them off, and the programs that feed others are none to convert.
+            let indices = matches!(to, DType::I32 | DType::I64)
+                && call.graph().producer(x).is_none()
+                && call.is_read_as_indices();
+            let keeps = from == to || to.is_float() || holds(to, from) || indices;
             if !keeps {
                 let message = format!("a conversion of {from} to {to} cuts its numbers off");
                 return Err(call.refuse(OPTION, message));
