@@ -1,33 +1,37 @@
 //! The conversion of a network of 138 million parameters, as a ratio to copying its file, and the time that the
 //! runtime takes for one image.
 
-use super::{kibibytes, megabytes};
+use super::{Cost, megabytes, watched};
 use crate::Failure;
 use crate::fixtures::Environment;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use xshell::{Shell, cmd};
 
 /// Runs of each; the fastest counts.
 const RUNS: usize = 3;
 
-/// The section of the report.
-pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, Failure> {
+/// VGG16 as a Keras file; made when there is none.
+pub(super) fn vgg16(root: &Path, shell: &Shell) -> Result<PathBuf, Failure> {
     let model = root.join("target/bench/vgg16.h5");
     if !model.exists() {
         let python = Environment::Keras.python(root)?;
         let script = root.join("xtask/fixtures/bench/vgg16.py");
-        shell.create_dir(root.join("target/bench"))?;
         cmd!(shell, "{python} {script} {model}").run()?;
     }
+    Ok(model)
+}
+
+/// The section of the report.
+pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, Failure> {
+    let model = vgg16(root, shell)?;
     let (copy, archive) = (
         root.join("target/bench/copy.h5"),
         root.join("target/bench/vgg16.zip"),
     );
     let mut copied = Duration::MAX;
-    let mut converted = Duration::MAX;
-    let mut anonymous = 0;
+    let mut conversion = Cost::MAX;
     for _ in 0..RUNS {
         for path in [&copy, &archive] {
             shell.remove_path(path)?;
@@ -35,27 +39,13 @@ pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, F
         let start = Instant::now();
         cmd!(shell, "cp {model} {copy}").quiet().run()?;
         copied = copied.min(start.elapsed());
-        let start = Instant::now();
-        let mut child = Command::new(binary)
-            .args(["convert", "--no-verify", "-o"])
-            .args([&archive, &model])
-            .stdout(Stdio::null())
-            .spawn()?;
-        let status = format!("/proc/{}/status", child.id());
-        let code = loop {
-            if let Some(code) = child.try_wait()? {
-                break code;
-            }
-            anonymous = anonymous.max(kibibytes(&status, "RssAnon:"));
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        converted = converted.min(start.elapsed());
-        if !code.success() {
-            return Err("the conversion failed".into());
-        }
+        let convert = ["convert", "--no-verify", "-o"];
+        conversion = conversion.least(watched(
+            Command::new(binary).args(convert).args([&archive, &model]),
+        )?);
     }
     let image = image(root, shell, binary)?;
-    let ratio = converted.as_secs_f64() / copied.as_secs_f64();
+    let ratio = conversion.time.as_secs_f64() / copied.as_secs_f64();
     Ok(format!(
         "| conversion of VGG16 ({}, `--no-verify`, warm cache, best of {RUNS}) | |\n|---|---|\n\
          | `cp` of the file | {:.2} s |\n| `caribou convert` | {:.2} s |\n| ratio | {ratio:.1} |\n\
@@ -65,18 +55,11 @@ pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, F
          | peak memory | {:.0} MiB |\n",
         megabytes(&model)?,
         copied.as_secs_f64(),
-        converted.as_secs_f64(),
-        anonymous as f64 / 1024.0,
+        conversion.time.as_secs_f64(),
+        conversion.anonymous as f64 / 1024.0,
         image.time.as_secs_f64(),
         image.peak as f64 / 1024.0,
     ))
-}
-
-/// What a run cost.
-struct Cost {
-    time: Duration,
-    /// KiB.
-    peak: u64,
 }
 
 /// ResNet-50 read from its file and run on one image: what verifying a conversion of it costs for each example.
@@ -88,33 +71,18 @@ fn image(root: &Path, shell: &Shell, binary: &Path) -> Result<Cost, Failure> {
         let script = root.join("xtask/fixtures/bench/resnet50.py");
         cmd!(shell, "{python} {script} {model} {image}").run()?;
     }
-    let mut cost = Cost {
-        time: Duration::MAX,
-        peak: 0,
-    };
+    let mut cost = Cost::MAX;
     for _ in 0..RUNS {
-        let start = Instant::now();
-        let mut child = Command::new(binary)
+        let output = home.join("output.npy");
+        let mut command = Command::new(binary);
+        command
             .arg("run")
             .arg(&model)
             .arg("-o")
-            .arg(home.join("output.npy"))
+            .arg(output)
             .arg("--input")
-            .arg(&image)
-            .stdout(Stdio::null())
-            .spawn()?;
-        let status = format!("/proc/{}/status", child.id());
-        let code = loop {
-            if let Some(code) = child.try_wait()? {
-                break code;
-            }
-            cost.peak = cost.peak.max(kibibytes(&status, "VmHWM:"));
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        cost.time = cost.time.min(start.elapsed());
-        if !code.success() {
-            return Err("the run failed".into());
-        }
+            .arg(&image);
+        cost = cost.least(watched(&mut command)?);
     }
     Ok(cost)
 }

@@ -1,6 +1,7 @@
 //! Benchmarks, written to `docs/benchmarks.md`: conversions against copies of their files, kernels against copies of
 //! memory and against what NumPy and PyTorch offer. Ratios are taken within one run, between neighbours in time.
 
+mod commands;
 mod conversion;
 mod kernels;
 mod words;
@@ -8,6 +9,8 @@ mod words;
 use crate::Failure;
 use clap::{Args, ValueEnum};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use xshell::{Shell, cmd};
 
 #[derive(Args)]
@@ -23,6 +26,8 @@ enum Part {
     Conversion,
     /// The kernels of optimisation.
     Kernels,
+    /// The commands that make networks smaller.
+    Commands,
     /// Reading word vectors, against gensim.
     Words,
 }
@@ -32,6 +37,7 @@ impl Part {
         match self {
             Self::Conversion => "Conversion and running",
             Self::Kernels => "Kernels",
+            Self::Commands => "Making smaller",
             Self::Words => "Word vectors",
         }
     }
@@ -50,6 +56,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Failure> {
         let text = match part {
             Part::Conversion => conversion::run(root, &shell, &command(root, &shell)?)?,
             Part::Kernels => kernels::run(root, &shell)?,
+            Part::Commands => commands::run(root, &shell, &command(root, &shell)?)?,
             Part::Words => words::run(root, &shell, &command(root, &shell)?)?,
         };
         let text = format!("On {}.\n\n{text}", machine());
@@ -85,6 +92,58 @@ fn command(root: &Path, shell: &Shell) -> Result<std::path::PathBuf, Failure> {
 
 fn megabytes(path: &Path) -> Result<String, Failure> {
     Ok(format!("{:.0} MB", std::fs::metadata(path)?.len() as f64 / 1e6))
+}
+
+/// What a run cost.
+#[derive(Clone, Copy)]
+struct Cost {
+    time: Duration,
+    /// The largest anonymous memory seen, in KiB.
+    anonymous: u64,
+    /// The largest memory, the mapped files in it, in KiB.
+    peak: u64,
+}
+
+impl Cost {
+    const MAX: Self = Self {
+        time: Duration::MAX,
+        anonymous: u64::MAX,
+        peak: u64::MAX,
+    };
+
+    /// The least of each.
+    fn least(self, other: Self) -> Self {
+        Self {
+            time: self.time.min(other.time),
+            anonymous: self.anonymous.min(other.anonymous),
+            peak: self.peak.min(other.peak),
+        }
+    }
+}
+
+/// Runs a command, and watches it.
+fn watched(command: &mut Command) -> Result<Cost, Failure> {
+    let start = Instant::now();
+    let mut child = command.stdout(Stdio::null()).spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    let (mut anonymous, mut peak) = (0, 0);
+    let code = loop {
+        if let Some(code) = child.try_wait()? {
+            break code;
+        }
+        anonymous = anonymous.max(kibibytes(&status, "RssAnon:"));
+        peak = peak.max(kibibytes(&status, "VmHWM:"));
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let time = start.elapsed();
+    if !code.success() {
+        return Err(format!("{command:?} failed").into());
+    }
+    Ok(Cost {
+        time,
+        anonymous,
+        peak,
+    })
 }
 
 /// A size that the system keeps of a process, in KiB.

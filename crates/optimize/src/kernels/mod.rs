@@ -33,6 +33,7 @@ mod error;
 mod histogram;
 mod level;
 mod n_of_m;
+mod noise;
 mod quantize;
 mod range;
 mod select;

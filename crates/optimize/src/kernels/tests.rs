@@ -156,6 +156,11 @@ proptest! {
             })?;
         }
         same(|kernels| text(kernels.magnitude_histogram(&values, 37)))?;
+        let moved: Vec<f32> = values.iter().map(|value| value * 0.75 + a).collect();
+        same(|kernels| {
+            let rows = if values.len().is_multiple_of(3) { 3 } else { 1 };
+            text(kernels.signal_and_noise(&values, &moved, rows))
+        })?;
     }
 
     #[test]
@@ -466,5 +471,23 @@ fn every_exponent_and_tie_is_rounded_as_the_half_crate_rounds() {
                 "{value}"
             );
         }
+    }
+}
+
+#[test]
+fn signal_and_noise_are_sums_of_squares_row_by_row() {
+    let before: Vec<f32> = (0..200_000).map(|i| (i % 7) as f32).collect();
+    let after: Vec<f32> = before.iter().map(|value| value - 0.5).collect();
+    for kernels in levels() {
+        let sums = kernels.signal_and_noise(&before, &after, 2).unwrap();
+        for (row, (signal, noise)) in before.chunks(100_000).zip(sums) {
+            assert_eq!(
+                signal,
+                row.iter().map(|&value| f64::from(value * value)).sum::<f64>()
+            );
+            assert_eq!(noise, 25_000.0);
+        }
+        assert!(kernels.signal_and_noise(&before, &after, 3).is_err());
+        assert_eq!(kernels.signal_and_noise(&[], &[], 2).unwrap(), [(0.0, 0.0); 2]);
     }
 }
