@@ -71,6 +71,8 @@ pub(crate) struct Case {
     /// Whether stock DL4J can train the converted network; false where it has a fault of its own.
     #[serde(default = "yes")]
     pub(crate) trains: bool,
+    /// The layout, keep or nchw, in which alone it has that fault.
+    pub(crate) untrained_in: Option<String>,
     /// The option `--unroll-recurrent` of the conversion.
     pub(crate) unroll_recurrent: Option<usize>,
     /// The option `--cut-unsupported` of the conversion.

@@ -192,7 +192,8 @@ fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>) -> Result<Verdicts, Failu
                 }
                 add(1, round_trip(case, &converted)?);
                 if let Some(judge) = judge {
-                    add(2, stock(case, &converted, judge, work.path())?);
+                    let trains = case.trains && case.untrained_in.as_deref() != Some(name);
+                    add(2, stock(case, &converted, judge, trains, work.path())?);
                     if let Some(course) = &case.training {
                         let mut judge = lock(judge);
                         add(
@@ -412,7 +413,13 @@ fn request(case: &Case, converted: &Converted, work: &Path) -> Result<Request, F
     Ok(request)
 }
 
-fn stock(case: &Case, converted: &Converted, judge: &Mutex<Judge>, work: &Path) -> Result<Verdict, Failure> {
+fn stock(
+    case: &Case,
+    converted: &Converted,
+    judge: &Mutex<Judge>,
+    trains: bool,
+    work: &Path,
+) -> Result<Verdict, Failure> {
     let request = request(case, converted, work)?;
     let answer = lock(judge).run(&request)?;
     if !answer.ok {
@@ -436,7 +443,7 @@ fn stock(case: &Case, converted: &Converted, judge: &Mutex<Judge>, work: &Path) 
         let constant = matches!(node.op, Op::Constant(_));
         !constant && !node.op.parameters().is_empty()
     });
-    match (answer.untrained(learns), case.trains) {
+    match (answer.untrained(learns), trains) {
         (Some(error), true) => return Ok(Verdict::Wrong(format!("training: {error}"))),
         (None, false) => {
             return Ok(Verdict::Wrong(

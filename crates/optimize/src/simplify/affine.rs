@@ -36,7 +36,7 @@ pub(super) fn or(
     tensor.map_or_else(|| Ok(vec![default; count]), doubles)
 }
 
-/// The node's function, if it is affine with finite numbers.
+/// The node's function, if it is affine with finite numbers that are not steep.
 pub(super) fn affine(draft: &Draft, position: usize) -> Result<Option<Affine>, OptimizeError> {
     let Some(node) = draft.node(position) else {
         return Ok(None);
@@ -114,9 +114,14 @@ pub(super) fn affine(draft: &Draft, position: usize) -> Result<Option<Affine>, O
         }
         _ => return Ok(None),
     };
-    let finite = affine.scale.iter().chain(&affine.shift).all(|n| n.is_finite());
-    Ok(finite.then_some(affine))
+    let gentle =
+        affine.scale.iter().all(|n| n.abs() <= STEEPEST) && affine.shift.iter().all(|n| n.is_finite());
+    Ok(gentle.then_some(affine))
 }
+
+/// Above this factor a function is left as it is. Steep ones tell numbers from one another (`x - v` from zero, in masks),
+/// and with a shift taken through them, `s * x - s * v`, rounding would decide.
+const STEEPEST: f64 = 1024.0;
 
 /// The stored value that `value` is, if it is one.
 pub(super) fn stored<'d>(draft: &'d Draft, value: ValueId) -> Option<&'d Tensor> {
