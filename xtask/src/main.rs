@@ -10,6 +10,7 @@ mod fuzz;
 mod judge;
 mod libhdf5;
 mod maven;
+mod normalizers;
 mod optimize;
 mod real;
 mod scenarios;

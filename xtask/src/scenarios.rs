@@ -138,6 +138,59 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..DIGITS
     },
     Scenario {
+        name: "resized_layer_of_an_archive",
+        source: Source::Archive,
+        transfer: &[
+            "--resize",
+            "conv2d_1=16",
+            "--updater",
+            NESTEROVS,
+            "--freeze-through",
+            "max_pooling2d",
+            "--init",
+            "relu",
+        ],
+        // DL4J's builder does not resize the normalisation behind a convolution.
+        surgery: r#"{"builder": false}"#,
+        classes: 10,
+        ..DIGITS
+    },
+    Scenario {
+        name: "resized_layer_by_another_scheme",
+        transfer: &[
+            "--resize",
+            "dense=20",
+            "--updater",
+            NESTEROVS,
+            "--freeze-through",
+            "flatten",
+            "--init",
+            "relu",
+        ],
+        surgery: r#"{
+            "freeze_through": "batch_normalization", "new": ["dense", "dense_1"],
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
+            "resize": {"layer": "dense", "out": 20, "init": "RELU"}
+        }"#,
+        classes: 10,
+        ..DIGITS
+    },
+    Scenario {
+        name: "frozen_behind_learning",
+        transfer: &[
+            "--freeze",
+            "conv2d_1",
+            "--freeze",
+            "batch*",
+            "--updater",
+            NESTEROVS,
+        ],
+        // DL4J's builder freezes from the front only.
+        surgery: r#"{"builder": false}"#,
+        classes: 10,
+        ..DIGITS
+    },
+    Scenario {
         name: "other_training",
         transfer: &[
             "--updater",

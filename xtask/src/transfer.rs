@@ -2,8 +2,10 @@
 //! of the same network, and twenty steps of training on handwritten digits, in which frozen parameters must not move.
 
 use crate::Failure;
-use crate::judge::Judge;
+use crate::judge::{Judge, Request};
+use crate::normalizers;
 use crate::scenarios::{SCENARIOS, Scenario, Source};
+use crate::verify::difference;
 use ndarray::{Array2, ArrayD, Axis};
 use serde::Deserialize;
 use serde_json::json;
@@ -89,6 +91,15 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
             }
         }
     }
+    if options.case == "*" {
+        let problems = normalizers::judge(root, &caribou, &mut judge)?
+            .into_iter()
+            .chain(halves(root, &caribou, &mut judge)?);
+        for problem in problems {
+            wrong += 1;
+            println!("WRONG: {problem}");
+        }
+    }
     println!("transfer: {right} right, {wrong} wrong");
     if right + wrong == 0 {
         return Err(format!("no scenario matches {}", options.case).into());
@@ -97,6 +108,56 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// A frozen bottom and its head on stock DL4J, one after the other, against the whole.
+fn halves(root: &Path, caribou: &Path, judge: &mut Judge) -> Result<Option<String>, Failure> {
+    let work = tempfile::tempdir()?;
+    let path = |name: &str| work.path().join(name);
+    let text = |name: &str| path(name).display().to_string();
+    let model = root.join("testdata/digits/residual.h5").display().to_string();
+    let ends = [
+        "--freeze-through",
+        "sum_relu",
+        "--replace-output",
+        "5:softmax:mcxent",
+    ];
+    for (name, featurize) in [("whole.zip", &[][..]), ("half.zip", &["--featurize"])] {
+        let target = text(name);
+        let arguments = [&["transfer", &model, "-o", &target][..], &ends, featurize].concat();
+        if let Err(complaint) = command(caribou, &arguments)? {
+            return Ok(Some(complaint));
+        }
+    }
+    let mut run = |archive: &str, input: PathBuf, prefix: &str, fit: bool| {
+        judge.run(&Request {
+            archive: path(archive),
+            inputs: vec![input],
+            prefix: path(prefix),
+            tolerance: 1e-5,
+            fit,
+            training: None,
+        })
+    };
+    let input = root.join("testdata/digits/residual_input.npy");
+    let whole = run("whole.zip", input.clone(), "whole", false)?;
+    let bottom = run("half.bottom.zip", input, "features", false)?;
+    let head = run("half.head.zip", path("features0.npy"), "half", true)?;
+    if let Some(answer) = [&whole, &bottom, &head].into_iter().find(|answer| !answer.ok) {
+        return Ok(Some(format!("halves: {}", answer.error)));
+    }
+    if let Some(error) = head.untrained(true) {
+        return Ok(Some(format!("the head can't be trained: {error}")));
+    }
+    let read = |name: &str| ndarray_npy::read_npy(path(name));
+    Ok(match difference(&[read("whole0.npy")?], &[read("half0.npy")?]) {
+        Ok(error) if error <= 1e-5 => {
+            println!("halves: error {error:.1e}");
+            None
+        }
+        Ok(error) => Some(format!("halves: relative error {error:.1e}")),
+        Err(message) => Some(format!("halves: {message}")),
     })
 }
 

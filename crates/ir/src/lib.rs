@@ -60,7 +60,7 @@ pub use source::Source;
 pub use tensor::{Entries, ReadAt, Tensor, TensorData, TensorError};
 pub use training::{
     Clipping, Constraint, LayerTraining, LearningRate, Loss, LossKind, ParameterState, Regularization,
-    Training, TrainingState, Updater, UpdaterKind,
+    Scheme, Training, TrainingState, Updater, UpdaterKind,
 };
 pub use validate::{ValidGraph, Validator};
 pub use write::{LayerReport, PortReport, Report, Sink, WriteError, WriteOptions, Writer};

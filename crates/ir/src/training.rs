@@ -238,6 +238,18 @@ pub enum Constraint {
     },
 }
 
+/// How the kernels of a layer are initialised when there are none, by the numbers of connections in and out of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// Normal, of variance `2 / (in + out)` (Glorot and Bengio 2010; DL4J's `WeightInitXavier`).
+    #[default]
+    Xavier,
+    /// Normal, of variance `2 / in` (He et al. 2015; DL4J's `WeightInitRelu`).
+    Relu,
+    /// Zeros.
+    Zero,
+}
+
 /// What training does to the parameters of a layer, besides the updater's rule.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LayerTraining {
@@ -254,6 +266,8 @@ pub struct LayerTraining {
     pub constraint: Option<Constraint>,
     /// Of biases.
     pub bias_constraint: Option<Constraint>,
+    /// How it was initialised, for whoever does it again.
+    pub scheme: Scheme,
 }
 
 /// What the updater remembers of one parameter.

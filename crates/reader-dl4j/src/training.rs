@@ -2,7 +2,7 @@
 
 use caribou_ir::{
     Clipping, Code, Constraint, Finding, Findings, LayerTraining, LearningRate, Loss, LossKind,
-    Regularization, Severity, Training, TrainingState, Updater, UpdaterKind,
+    Regularization, Scheme, Severity, Training, TrainingState, Updater, UpdaterKind,
 };
 use caribou_writer_dl4j::format::{
     Configuration, Constraint as Forced, Layer, LossFunction, Rate, Regularization as Penalty, RowVector,
@@ -162,6 +162,15 @@ fn layer(part: &Part, training: &mut Training, findings: &mut Findings) {
             None => missing.push("a constraint".into()),
         }
     }
+    let class = base
+        .weight_init_fn
+        .as_ref()
+        .and_then(|init| init.get("@class")?.as_str());
+    own.scheme = match class.and_then(|class| class.rsplit('.').next()) {
+        Some("WeightInitRelu") => Scheme::Relu,
+        Some("WeightInitConstant") => Scheme::Zero,
+        _ => Scheme::Xavier,
+    };
     let limit = base.gradient_normalization_threshold.unwrap_or(1.0);
     let clipping = match base.gradient_normalization.as_deref() {
         None | Some("None") => None,

@@ -6,11 +6,11 @@ use crate::command::convert;
 use crate::failure::Failure;
 use crate::formats::Opened;
 use caribou_ir::{
-    Clipping, Code, Confidence, Finding, Import, LearningRate, ReadError, ReadOptions, Reader, Severity,
-    Source, TrainingState, Updater,
+    Clipping, Code, Confidence, Finding, Import, LearningRate, ReadError, ReadOptions, Reader, Scheme,
+    Severity, Source, TrainingState, Updater,
 };
 use caribou_optimize::transfer::{
-    self, Block, Replacement, Scheme, Surgery, TransferError, TransferReport, Transferred,
+    self, Block, Replacement, Surgery, TransferError, TransferReport, Transferred,
 };
 use clap::Args;
 use std::path::{Path, PathBuf};

@@ -1,29 +1,15 @@
 //! New parameters, by the schemes of DL4J.
 
 use super::{New, TransferError};
-use caribou_ir::{Origin, Tensor};
+use caribou_ir::{Origin, Scheme, Tensor};
 
-/// How kernels are initialised, by the numbers of connections that lead into a unit (`fan in`) and out of one (`fan out`).
-/// Biases start at zero, those of an LSTM's forget gates at one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Scheme {
-    /// Normal, of variance `2 / (fan in + fan out)` (Glorot and Bengio 2010; DL4J's `WeightInitXavier`).
-    #[default]
-    Xavier,
-    /// Normal, of variance `2 / fan in` (He et al. 2015; DL4J's `WeightInitRelu`).
-    Relu,
-    /// Zeros.
-    Zero,
-}
-
-impl Scheme {
-    /// The standard deviation.
-    pub fn deviation(self, fan_in: f64, fan_out: f64) -> f64 {
-        match self {
-            Self::Xavier => (2.0 / (fan_in + fan_out)).sqrt(),
-            Self::Relu => (2.0 / fan_in).sqrt(),
-            Self::Zero => 0.0,
-        }
+/// The standard deviation of a scheme, by the numbers of connections that lead into a unit and out of one. Biases start at
+/// zero, those of an LSTM's forget gates at one.
+fn deviation(scheme: Scheme, fan_in: f64, fan_out: f64) -> f64 {
+    match scheme {
+        Scheme::Xavier => (2.0 / (fan_in + fan_out)).sqrt(),
+        Scheme::Relu => (2.0 / fan_in).sqrt(),
+        Scheme::Zero => 0.0,
     }
 }
 
@@ -56,10 +42,7 @@ impl Initialiser {
         (fan_in, fan_out): (f64, f64),
     ) -> Result<Tensor, TransferError> {
         self.note(origin, role, shape);
-        let deviation = self.scheme.deviation(fan_in, fan_out);
-        if deviation == 0.0 {
-            return Ok(Tensor::filled(shape, 0.0));
-        }
+        let deviation = deviation(self.scheme, fan_in, fan_out);
         let count: usize = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| (self.normal() * deviation) as f32).collect();
         Tensor::from_f32(shape, &values).map_err(TransferError::tensor(origin))

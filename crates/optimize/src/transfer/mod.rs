@@ -2,7 +2,7 @@
 //!
 //! [`transfer`] does to a graph what DL4J's `TransferLearning.Builder` does to a network: layers are cut off, resized,
 //! put in place of others or added at the end, the front is frozen, and training starts anew with an optimiser of its own.
-//! Parameters that stay are the source's, untouched; new ones are initialised by the schemes of DL4J ([`Scheme`]), from a
+//! Parameters that stay are the source's, untouched; new ones are initialised by the schemes of DL4J, from a
 //! seed. [`split`] cuts the frozen bottom off, so that its outputs can be computed once.
 
 mod block;
@@ -20,12 +20,11 @@ mod training;
 
 pub use block::{Block, Function, Head};
 pub use error::TransferError;
-pub use initialise::Scheme;
 pub use notation::{block, clipping, head, schedule, scheme, updater};
 pub use soften::soften;
 pub use split::{Halves, split};
 
-use caribou_ir::{Clipping, Graph, LearningRate, Origin, Training, Updater};
+use caribou_ir::{Clipping, Graph, LearningRate, Origin, Scheme, Training, Updater};
 use initialise::Initialiser;
 use layers::Layers;
 

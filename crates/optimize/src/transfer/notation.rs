@@ -1,8 +1,8 @@
 //! The words in which heads, blocks, optimisers and the like are given: `5:softmax:mcxent`, `adam:lr=0.001`.
 
-use super::{Block, Function, Head, Scheme, TransferError};
+use super::{Block, Function, Head, TransferError};
 use caribou_ir::op::{Activation, ReduceKind};
-use caribou_ir::{Clipping, LearningRate, LossKind, Updater, UpdaterKind};
+use caribou_ir::{Clipping, LearningRate, LossKind, Scheme, Updater, UpdaterKind};
 
 /// Functions by the names of DL4J's `Activation`.
 const FUNCTIONS: &[(&str, Function)] = &[

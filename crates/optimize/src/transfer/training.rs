@@ -41,6 +41,9 @@ pub(super) fn set(training: &mut Training, graph: &Graph, surgery: &Surgery, rep
             }
         }
     }
+    for new in &report.initialised {
+        training.layers.entry(new.layer.clone()).or_default().scheme = surgery.scheme;
+    }
     training.state = training.state.take().map(|state| TrainingState {
         iterations: state.iterations,
         parameters: Vec::new(),

@@ -7,7 +7,8 @@ use crate::format::{
     Schedule, Vertex,
 };
 use caribou_ir::{
-    Clipping, Code, Constraint, Finding, Findings, LayerTraining, Origin, Regularization, Severity, Training,
+    Clipping, Code, Constraint, Finding, Findings, LayerTraining, Origin, Regularization, Scheme, Severity,
+    Training,
 };
 
 use std::collections::HashSet;
@@ -81,7 +82,11 @@ pub(super) fn apply(
                 .and_then(|constraint| class(constraint, layer, "b")),
         );
         let clipping = training.updater.as_ref().and_then(|updater| updater.clipping);
+        let scheme = weight_init(own.scheme);
         bases(layer, &mut |base| {
+            if base.weight_init_fn.is_some() {
+                base.weight_init_fn = Some(scheme.clone());
+            }
             base.regularization = penalties(own.regularization, decay, optimiser);
             base.regularization_bias = penalties(own.bias_regularization, decay, optimiser);
             base.constraints = Some(constraints.clone()).filter(|list| !list.is_empty());
@@ -95,6 +100,17 @@ pub(super) fn apply(
         for what in lost {
             let message = format!("{what} will have no effect when training goes on: DL4J has none here");
             findings.push(Finding::warning(LOST, &origin, message));
+        }
+    }
+}
+
+/// The class of a scheme.
+fn weight_init(scheme: Scheme) -> serde_json::Value {
+    match scheme {
+        Scheme::Xavier => serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitXavier" }),
+        Scheme::Relu => serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitRelu" }),
+        Scheme::Zero => {
+            serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitConstant", "value": 0.0 })
         }
     }
 }
