@@ -6,6 +6,8 @@ mod avx2;
 mod avx512;
 mod grid;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 mod wide;
 
 use grid::{AllRoundings, Rounding, Roundings};
