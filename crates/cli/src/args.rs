@@ -248,6 +248,17 @@ pub(crate) struct Convert {
     pub(crate) with_training_state: bool,
 }
 
+/// A model that a pass changes, and where the archive goes.
+#[derive(Args)]
+pub(crate) struct Subject {
+    /// The model; its format is found by its content.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
 /// Where an archive goes, and how it is written.
 #[derive(Args)]
 pub(crate) struct Target {

@@ -1,7 +1,7 @@
 //! What a pass did to a model, told in figures that are never mixed.
 
 use crate::archive::{self, Job, Pass};
-use crate::args::{Arguments, Parts, Target};
+use crate::args::{Arguments, Subject, Target};
 use crate::failure::Failure;
 use crate::model;
 use crate::output::{complain, print};
@@ -11,7 +11,7 @@ use caribou_optimize::cost::{Cost, cost};
 use caribou_optimize::layer::LayerChange;
 use caribou_runtime::{Array, Session};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a pass did.
 pub(crate) struct Optimization {
@@ -246,30 +246,18 @@ impl Optimization {
     }
 }
 
-/// Runs a command that changes weights: they repeat themselves afterwards.
-pub(crate) fn optimized(
-    model: &Path,
-    parts: &Parts,
-    target: &Target,
-    arguments: &Arguments,
-    pass: &mut Pass,
-) -> Result<(), Failure> {
-    rewritten(model, parts, target, arguments, true, pass)
-}
-
-/// Runs a command that changes a network, and prints what it did.
+/// Runs a command that changes a network, and prints what it did. Where weights repeat themselves afterwards, the archive is
+/// worth deflating.
 pub(crate) fn rewritten(
-    model: &Path,
-    parts: &Parts,
-    target: &Target,
+    subject: &Subject,
     arguments: &Arguments,
     repetitive: bool,
     pass: &mut Pass,
 ) -> Result<(), Failure> {
     let job = Job {
-        model,
-        parts,
-        target,
+        model: &subject.model,
+        parts: &subject.parts,
+        target: &subject.target,
         unroll_recurrent: None,
         with_training_state: false,
         surgery: None,
@@ -279,7 +267,7 @@ pub(crate) fn rewritten(
     let conversion = archive::write(&job, Some(pass))?;
     if !arguments.quiet {
         conversion.findings.iter().for_each(complain);
-        print(&summary(target, arguments.json, &conversion))?;
+        print(&summary(job.target, arguments.json, &conversion))?;
     }
     Ok(())
 }

@@ -57,12 +57,12 @@ impl Arguments {
     pub(crate) fn settled(mut self) -> Self {
         match &mut self.command {
             Command::Convert(options) => options.target.settle(&mut options.parts),
-            Command::Clip(options) => options.target.settle(&mut options.parts),
-            Command::Prune(options) => options.target.settle(&mut options.parts),
-            Command::Quantize(options) => options.target.settle(&mut options.parts),
+            Command::Clip(options) => options.subject.target.settle(&mut options.subject.parts),
+            Command::Prune(options) => options.subject.target.settle(&mut options.subject.parts),
+            Command::Quantize(options) => options.subject.target.settle(&mut options.subject.parts),
             Command::Transfer(options) => options.convert.target.settle(&mut options.convert.parts),
             Command::Words(words) => words.settle(),
-            Command::Simplify(options) => options.target.settle(&mut options.parts),
+            Command::Simplify(options) => options.subject.target.settle(&mut options.subject.parts),
             Command::Inspect(options) => options.ends.move_to(&mut options.parts),
             Command::Verify(options) => options.ends.move_to(&mut options.parts),
             _ => {}

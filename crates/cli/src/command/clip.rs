@@ -2,24 +2,19 @@
 
 use super::selected::{Inputs, Layers, number};
 use crate::archive::{Changed, Model};
-use crate::args::{Arguments, Parts, Target};
+use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
 use crate::model;
-use crate::optimization::{Optimization, Row, optimized};
+use crate::optimization::{Optimization, Row, rewritten};
 use caribou_ir::Findings;
 use caribou_optimize::clip::{Bound, Clip as Options, clip};
 use clap::Args;
-use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("bound").required(true).args(["value", "norm", "percentile"])))]
 pub(crate) struct Clip {
-    /// The model; its format is found by its content.
-    pub(crate) model: PathBuf,
     #[command(flatten)]
-    pub(crate) parts: Parts,
-    #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) subject: Subject,
     #[command(flatten)]
     pub(crate) layers: Layers,
     #[command(flatten)]
@@ -39,13 +34,8 @@ pub(crate) struct Clip {
 }
 
 pub(crate) fn run(options: &Clip, arguments: &Arguments) -> Result<(), Failure> {
-    optimized(
-        &options.model,
-        &options.parts,
-        &options.target,
-        arguments,
-        &mut |model| change(options, arguments, model),
-    )
+    let mut pass = |model: Model| change(options, arguments, model);
+    rewritten(&options.subject, arguments, true, &mut pass)
 }
 
 fn change(options: &Clip, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
@@ -55,10 +45,10 @@ fn change(options: &Clip, arguments: &Arguments, model: Model) -> Result<Changed
         (None, Some(norm), _) => Bound::ChannelNorm(norm),
         (None, None, percent) => Bound::Percentile(percent.unwrap_or(100.0)),
     };
-    let truth = options.inputs.truth(&model, options.target.no_verify)?;
+    let truth = options.inputs.truth(&model, options.subject.target.no_verify)?;
     let selection = options.layers.selection(false);
     let clipped = clip(model.graph.into_graph(), &Options { bound, selection }).map_err(Failure::optimize)?;
-    let graph = model::validated(&options.model, clipped.graph, &arguments.limits())?;
+    let graph = model::validated(&options.subject.model, clipped.graph, &arguments.limits())?;
     let mut report = Optimization::new("clip", model.source, &graph);
     report.layers = clipped
         .layers

@@ -2,25 +2,20 @@
 
 use super::selected::{Inputs, Layers, number};
 use crate::archive::{Changed, Model};
-use crate::args::{Arguments, Parts, Target};
+use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
-use crate::optimization::{Optimization, Row, Truth, optimized};
+use crate::optimization::{Optimization, Row, Truth, rewritten};
 use crate::{archive, model};
 use caribou_ir::Findings;
 use caribou_optimize::layer::LayerChange;
 use caribou_optimize::prune::{Prune as Options, Scope, Target as Zeros, prune};
 use clap::Args;
-use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("how").required(true).args(["sparsity", "threshold", "n_m", "steps"])))]
 pub(crate) struct Prune {
-    /// The model; its format is found by its content.
-    pub(crate) model: PathBuf,
     #[command(flatten)]
-    pub(crate) parts: Parts,
-    #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) subject: Subject,
     #[command(flatten)]
     pub(crate) layers: Layers,
     #[command(flatten)]
@@ -66,13 +61,8 @@ fn pair(text: &str, between: char) -> Option<(usize, usize)> {
 }
 
 pub(crate) fn run(options: &Prune, arguments: &Arguments) -> Result<(), Failure> {
-    optimized(
-        &options.model,
-        &options.parts,
-        &options.target,
-        arguments,
-        &mut |model| change(options, arguments, model),
-    )
+    let mut pass = |model: Model| change(options, arguments, model);
+    rewritten(&options.subject, arguments, true, &mut pass)
 }
 
 fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
@@ -90,7 +80,7 @@ fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Change
         [] => vec![options.sparsity.unwrap_or(0.0)],
         steps => steps.to_vec(),
     };
-    let truth = options.inputs.truth(&model, options.target.no_verify)?;
+    let truth = options.inputs.truth(&model, options.subject.target.no_verify)?;
     let mut graph = model.graph;
     let (mut changes, mut findings) = (Vec::<LayerChange>::new(), Findings::new());
     for (i, &sparsity) in steps.iter().enumerate() {
@@ -109,7 +99,7 @@ fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Change
         )
         .map_err(Failure::optimize)?;
         changes = pruned.layers;
-        graph = model::validated(&options.model, pruned.graph, &arguments.limits())?;
+        graph = model::validated(&options.subject.model, pruned.graph, &arguments.limits())?;
         if i + 1 < steps.len()
             && let Some(truth) = &truth
         {

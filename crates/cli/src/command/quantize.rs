@@ -2,11 +2,11 @@
 
 use super::selected::{Inputs, Layers, assigned};
 use crate::archive::{Changed, Model};
-use crate::args::{Arguments, Parts, Target};
+use crate::args::{Arguments, Subject};
 use crate::calibration::Calibration;
 use crate::failure::Failure;
 use crate::model;
-use crate::optimization::{Optimization, Row, optimized};
+use crate::optimization::{Optimization, Row, rewritten};
 use caribou_ir::{Findings, ValidGraph};
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::quantize::{Format, Quantize as Options, ScaleRule, equalize, quantize};
@@ -15,12 +15,8 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct Quantize {
-    /// The model; its format is found by its content.
-    pub(crate) model: PathBuf,
     #[command(flatten)]
-    pub(crate) parts: Parts,
-    #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) subject: Subject,
     #[command(flatten)]
     pub(crate) layers: Layers,
     #[command(flatten)]
@@ -84,13 +80,8 @@ fn scale(text: &str) -> Result<ScaleRule, String> {
 }
 
 pub(crate) fn run(options: &Quantize, arguments: &Arguments) -> Result<(), Failure> {
-    optimized(
-        &options.model,
-        &options.parts,
-        &options.target,
-        arguments,
-        &mut |model| change(options, arguments, model),
-    )
+    let mut pass = |model: Model| change(options, arguments, model);
+    rewritten(&options.subject, arguments, true, &mut pass)
 }
 
 fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
@@ -108,9 +99,9 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
         SchemeChoice::Bfloat16 => Format::Bfloat16,
         SchemeChoice::Codebook => Format::Codebook { bits: options.bits },
     };
-    let truth = options.inputs.truth(&model, options.target.no_verify)?;
+    let truth = options.inputs.truth(&model, options.subject.target.no_verify)?;
     let limits = arguments.limits();
-    let validated = |graph| model::validated(&options.model, graph, &limits);
+    let validated = |graph| model::validated(&options.subject.model, graph, &limits);
     let (mut before, mut rewrites): (ValidGraph, _) = (model.graph, Vec::new());
     if options.equalize {
         let (graph, done) = equalize(&before).map_err(Failure::optimize)?;

@@ -1,29 +1,23 @@
 //! `caribou simplify`.
 
 use crate::archive::{self, Changed, Model, SAMPLES};
-use crate::args::{Arguments, Parts, Target};
+use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
 use crate::model;
 use crate::optimization::{Optimization, Truth, rewritten};
 use caribou_ir::Findings;
 use caribou_optimize::simplify::{Simplify as Options, simplify};
 use clap::Args;
-use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct Simplify {
-    /// The model; its format is found by its content.
-    pub(crate) model: PathBuf,
     #[command(flatten)]
-    pub(crate) parts: Parts,
-    #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) subject: Subject,
 }
 
 pub(crate) fn run(options: &Simplify, arguments: &Arguments) -> Result<(), Failure> {
-    let (parts, target) = (&options.parts, &options.target);
     let mut pass = |model: Model| change(options, arguments, model);
-    rewritten(&options.model, parts, target, arguments, false, &mut pass)
+    rewritten(&options.subject, arguments, false, &mut pass)
 }
 
 fn change(options: &Simplify, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
@@ -31,10 +25,10 @@ fn change(options: &Simplify, arguments: &Arguments, model: Model) -> Result<Cha
         evaluate: Some(&caribou_runtime::evaluate),
     };
     let simplified = simplify(&model.graph, &folding).map_err(Failure::optimize)?;
-    let graph = model::validated(&options.model, simplified.graph, &arguments.limits())?;
+    let graph = model::validated(&options.subject.model, simplified.graph, &arguments.limits())?;
     let mut report = Optimization::new("simplify", model.source, &graph);
     report.rewrites = simplified.rewrites;
-    if !options.target.no_verify {
+    if !options.subject.target.no_verify {
         let deviation = Truth::seeded(model.source, SAMPLES)?.deviation(&graph)?;
         let tolerance = archive::tolerance(model.source);
         if deviation.largest() > tolerance {
