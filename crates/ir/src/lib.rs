@@ -27,7 +27,9 @@
 //! 9. **Limits** ([`Limits`]) bound what a file can make us allocate; every reader takes them.
 //! 10. **Rewrites are named** ([`Rewrite`]): each says where it was applied and why, and the report lists them all.
 
+mod backwards;
 mod dtype;
+pub mod einsum;
 mod finding;
 mod graph;
 pub mod layout;

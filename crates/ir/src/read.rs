@@ -1,6 +1,6 @@
 //! The seam between a file format and the graph.
 
-use crate::{Findings, Graph, Limits, Normalizer, Source, Training};
+use crate::{Findings, Graph, Layout, Limits, Normalizer, Origin, Source, Training, ValueId};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -94,6 +94,23 @@ pub struct Rest {
     pub graph: Graph,
     /// Layers behind a refused one whose output the file does not describe: their inputs' shapes are a guess.
     pub assumed: BTreeSet<String>,
+}
+
+impl Rest {
+    /// What was read of a model that is refused. Whatever nothing reads is made an output, so that it counts.
+    pub fn of(mut graph: Graph, assumed: BTreeSet<String>) -> Self {
+        let consumers = graph.consumers();
+        let ends: Vec<(ValueId, Origin)> = graph
+            .nodes()
+            .flat_map(|(_, node)| node.outputs.iter().map(|&output| (output, node.origin.clone())))
+            .filter(|(output, _)| consumers[output.index()].is_empty())
+            .filter(|(output, _)| graph.outputs().iter().all(|port| port.value != *output))
+            .collect();
+        for (i, (value, origin)) in ends.into_iter().enumerate() {
+            graph.output(format!("{} (end {i})", origin.layer), value, Layout::Plain);
+        }
+        Self { graph, assumed }
+    }
 }
 
 /// A source format.

@@ -81,7 +81,7 @@ pub(crate) fn build(
     }
     builder.outputs();
     let rest = match builder.findings.has_errors() {
-        true => Some(rest::rest(builder.graph.clone(), builder.assumed)),
+        true => Some(Box::new(Rest::of(builder.graph.clone(), builder.assumed))),
         false => None,
     };
     Built {

@@ -8,6 +8,17 @@ use caribou_ir::op::Recurrent;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Operations that pass on what they read.
+const PASSING: &[&str] = &[
+    "Identity",
+    "StopGradient",
+    "PreventGradient",
+    "CheckNumerics",
+    "Snapshot",
+    "EnsureShape",
+    "IdentityN",
+];
+
 /// An output of a node: what others read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Output {
@@ -46,6 +57,11 @@ pub(crate) struct Recurrence {
 }
 
 impl Node {
+    /// Whether it passes on what it reads.
+    pub(crate) fn passes_on(&self) -> bool {
+        PASSING.contains(&&*self.op)
+    }
+
     /// The node as messages name it.
     pub(crate) fn origin(&self) -> Origin {
         Origin::new(Arc::clone(&self.name), Arc::clone(&self.op))

@@ -1,6 +1,6 @@
 //! Arithmetic on elements.
 
-use super::{Operator, one};
+use super::{Activation, Identity, Op, Operator, one};
 use crate::{Infer, Shape, ShapeError};
 
 /// A function of two or more numbers.
@@ -22,6 +22,48 @@ pub enum ElementwiseKind {
     Minimum,
     /// The first to the power of the second.
     Power,
+}
+
+impl ElementwiseKind {
+    /// `x op c`, or `c op x` where `swapped`, as a function of `x`.
+    pub fn with_number(self, c: f64, swapped: bool) -> Option<Op> {
+        let clip = |min: f64, max: f64| {
+            Op::from(Unary {
+                kind: UnaryKind::Clip { min, max },
+            })
+        };
+        Some(match (self, swapped) {
+            (Self::Add, _) => Op::affine(1.0, c),
+            (Self::Subtract, false) => Op::affine(1.0, -c),
+            (Self::Subtract, true) => Op::affine(-1.0, c),
+            (Self::Multiply, _) => Op::affine(c, 0.0),
+            (Self::Divide, false) if c != 0.0 => Op::affine(1.0 / c, 0.0),
+            (Self::Maximum, _) if c == 0.0 => Activation::Relu.into(),
+            (Self::Maximum, _) => clip(c, f64::INFINITY),
+            (Self::Minimum, _) => clip(f64::NEG_INFINITY, c),
+            (Self::Power, false) => {
+                let kind = match c {
+                    1.0 => return Some(Identity.into()),
+                    2.0 => UnaryKind::Square,
+                    0.5 => UnaryKind::Sqrt,
+                    -0.5 => UnaryKind::ReciprocalSqrt,
+                    -1.0 => UnaryKind::Reciprocal,
+                    3.0 => return Some(Activation::Cube.into()),
+                    _ => return None,
+                };
+                Unary { kind }.into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Op {
+    /// `scale * x + shift`.
+    pub fn affine(scale: f64, shift: f64) -> Self {
+        let kind = UnaryKind::Affine { scale, shift };
+        Unary { kind }.into()
+    }
 }
 
 /// A function of the elements of several values, which broadcast as NumPy's do: aligned at the last axis, size one

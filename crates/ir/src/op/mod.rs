@@ -23,6 +23,7 @@ mod reduce;
 mod reshape;
 mod resize;
 mod select;
+mod value;
 
 pub use activation::{Activate, Activation, LogSoftmax, PRelu, Softmax};
 pub use attention::{Attention, Projection};

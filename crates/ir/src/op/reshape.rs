@@ -40,6 +40,20 @@ impl Reshape {
     }
 }
 
+impl Reshape {
+    /// New axes of size one: where `new` says so, the result has one, and elsewhere the next axis of the input.
+    pub fn with_new_axes(new: &[bool]) -> Self {
+        let mut old = 0..;
+        let size = |&new: &bool| match new {
+            true => Size::Fixed(1),
+            false => Size::Keep(old.next().unwrap_or_default()),
+        };
+        Self {
+            target: new.iter().map(size).collect(),
+        }
+    }
+}
+
 /// A product of sizes: its known part, the multiples of the batch, and the unknown factors.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Product {

@@ -7,8 +7,7 @@
 use super::{Blob, Builder};
 use crate::layers;
 use crate::net::Layer;
-use caribou_ir::{Dim, Finding, Graph, Layout, Origin, Rest, Severity, Shape, ValueId};
-use std::collections::BTreeSet;
+use caribou_ir::{Dim, Finding, Layout, Severity, Shape, ValueId};
 
 impl Builder<'_> {
     /// What stands in for the tops of a layer that was not read.
@@ -76,19 +75,4 @@ impl Builder<'_> {
             }
         }
     }
-}
-
-/// What was read of a network that is refused. Whatever nothing reads is made an output, so that it counts.
-pub(super) fn rest(mut graph: Graph, assumed: BTreeSet<String>) -> Box<Rest> {
-    let consumers = graph.consumers();
-    let ends: Vec<(ValueId, Origin)> = graph
-        .nodes()
-        .flat_map(|(_, node)| node.outputs.iter().map(|&output| (output, node.origin.clone())))
-        .filter(|(output, _)| consumers[output.index()].is_empty())
-        .filter(|(output, _)| graph.outputs().iter().all(|port| port.value != *output))
-        .collect();
-    for (i, (value, origin)) in ends.into_iter().enumerate() {
-        graph.output(format!("{} (end {i})", origin.layer), value, Layout::Plain);
-    }
-    Box::new(Rest { graph, assumed })
 }

@@ -121,7 +121,7 @@ pub(crate) fn build(
     if builder.findings.has_errors() {
         Err(Box::new(Unreadable {
             findings: builder.findings,
-            rest: rest::rest(builder.graph, builder.assumed),
+            rest: Box::new(Rest::of(builder.graph, builder.assumed)),
         }))
     } else {
         Ok(Built {

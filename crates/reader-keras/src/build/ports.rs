@@ -2,9 +2,8 @@
 
 use super::{Builder, INPUT_SHAPE, origin};
 use crate::config::{Layer, Model, parse_nested};
-use caribou_ir::op::{Identity, Op};
 use caribou_ir::{Finding, Layout, ValueId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 impl Builder<'_> {
     /// The input of a Sequential model that has no InputLayer: its first layer, or the model, tells the shape.
@@ -107,36 +106,6 @@ impl Builder<'_> {
                 port.source_name = name;
             }
         }
-        self.mark_indices();
-    }
-
-    /// Inputs that an embedding reads hold indices: whoever makes inputs up must keep to its vocabulary.
-    fn mark_indices(&mut self) {
-        let mut bounds: HashMap<ValueId, usize> = HashMap::new();
-        for (_, node) in self.graph.nodes().rev() {
-            let through = matches!(
-                node.op,
-                Op::Identity(Identity) | Op::Noise(_) | Op::Reshape(_) | Op::Transpose(_)
-            );
-            let bound = match &node.op {
-                Op::Embedding(op) => op.table.shape().first().copied(),
-                _ if through => node
-                    .outputs
-                    .iter()
-                    .filter_map(|output| bounds.get(output))
-                    .min()
-                    .copied(),
-                _ => None,
-            };
-            for &input in &node.inputs {
-                if let Some(bound) = bound {
-                    let entry = bounds.entry(input).or_insert(bound);
-                    *entry = (*entry).min(bound);
-                }
-            }
-        }
-        for port in self.graph.inputs_mut() {
-            port.index_bound = bounds.get(&port.value).copied();
-        }
+        self.graph.mark_indices();
     }
 }

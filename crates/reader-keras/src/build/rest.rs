@@ -7,8 +7,7 @@
 use super::{Builder, Scope, Values};
 use crate::config::{Layer, NodeCall, Sizes};
 use crate::layers;
-use caribou_ir::{Dim, Findings, Graph, Layout, Origin, Rest, Severity, Shape, ValueId};
-use std::collections::BTreeSet;
+use caribou_ir::{Dim, Findings, Layout, Severity, Shape, ValueId};
 
 /// Outputs that a refused layer may have.
 const OUTPUTS: usize = 8;
@@ -154,19 +153,4 @@ impl Builder<'_> {
         }
         shapes
     }
-}
-
-/// What was read of a model that is refused. Whatever nothing reads is made an output, so that it counts.
-pub(super) fn rest(mut graph: Graph, assumed: BTreeSet<String>) -> Box<Rest> {
-    let consumers = graph.consumers();
-    let ends: Vec<(ValueId, Origin)> = graph
-        .nodes()
-        .flat_map(|(_, node)| node.outputs.iter().map(|&output| (output, node.origin.clone())))
-        .filter(|(output, _)| consumers[output.index()].is_empty())
-        .filter(|(output, _)| graph.outputs().iter().all(|port| port.value != *output))
-        .collect();
-    for (i, (value, origin)) in ends.into_iter().enumerate() {
-        graph.output(format!("{} (end {i})", origin.layer), value, Layout::Plain);
-    }
-    Box::new(Rest { graph, assumed })
 }

@@ -8,11 +8,6 @@ use caribou_ir::{Finding, ValueId};
 /// The threshold of both shrinking functions.
 const THRESHOLD: f64 = 0.5;
 
-fn affine(scale: f64, shift: f64) -> Op {
-    let kind = UnaryKind::Affine { scale, shift };
-    Unary { kind }.into()
-}
-
 fn unary(kind: UnaryKind) -> Op {
     Unary { kind }.into()
 }
@@ -34,7 +29,7 @@ pub(super) fn composed(call: &mut Call<'_>, function: Composed, x: ValueId) -> R
     let (add, subtract) = (ElementwiseKind::Add, ElementwiseKind::Subtract);
     match function {
         Composed::LogSigmoid => {
-            let minus = || affine(-1.0, 0.0);
+            let minus = || Op::affine(-1.0, 0.0);
             chain(call, x, [minus(), Activation::Softplus.into(), minus()])
         }
         Composed::TanhShrink => {
@@ -42,31 +37,35 @@ pub(super) fn composed(call: &mut Call<'_>, function: Composed, x: ValueId) -> R
             two(call, subtract, [x, tanh])
         }
         Composed::SoftShrink => {
-            let side = |sign: f64| [affine(sign, -THRESHOLD), Activation::Relu.into()];
+            let side = |sign: f64| [Op::affine(sign, -THRESHOLD), Activation::Relu.into()];
             let (above, below) = (chain(call, x, side(1.0))?, chain(call, x, side(-1.0))?);
             two(call, subtract, [above, below])
         }
         Composed::HardShrink => {
             let beyond: Op = Activation::ThresholdedRelu { theta: THRESHOLD }.into();
             let above = call.apply(beyond.clone(), &[x])?;
-            let below = chain(call, x, [affine(-1.0, 0.0), beyond])?;
+            let below = chain(call, x, [Op::affine(-1.0, 0.0), beyond])?;
             two(call, subtract, [above, below])
         }
         Composed::SquarePlus => {
-            let root = [unary(UnaryKind::Square), affine(1.0, 4.0), unary(UnaryKind::Sqrt)];
+            let root = [
+                unary(UnaryKind::Square),
+                Op::affine(1.0, 4.0),
+                unary(UnaryKind::Sqrt),
+            ];
             let root = chain(call, x, root)?;
             let sum = two(call, add, [x, root])?;
-            call.apply(affine(0.5, 0.0), &[sum])
+            call.apply(Op::affine(0.5, 0.0), &[sum])
         }
         Composed::SparsePlus => {
             // ((clip(x, -1, 1) + 1) / 2)^2, and what is left of x above one.
             let curve = [
                 Activation::HardTanh.into(),
-                affine(0.5, 0.5),
+                Op::affine(0.5, 0.5),
                 unary(UnaryKind::Square),
             ];
             let curve = chain(call, x, curve)?;
-            let line = chain(call, x, [affine(1.0, -1.0), Activation::Relu.into()])?;
+            let line = chain(call, x, [Op::affine(1.0, -1.0), Activation::Relu.into()])?;
             two(call, add, [curve, line])
         }
         Composed::Gated => {

@@ -133,7 +133,7 @@ impl<'f> Builder<'f> {
         if self.findings.has_errors() {
             return Err(Box::new(Unreadable {
                 findings: self.findings,
-                rest: rest::rest(self.graph, self.assumed),
+                rest: Box::new(Rest::of(self.graph, self.assumed)),
             }));
         }
         self.note_precision(&used);
@@ -151,7 +151,7 @@ impl<'f> Builder<'f> {
                 ));
                 Err(Box::new(Unreadable {
                     findings: self.findings,
-                    rest: rest::rest(self.graph, self.assumed),
+                    rest: Box::new(Rest::of(self.graph, self.assumed)),
                 }))
             }
         }

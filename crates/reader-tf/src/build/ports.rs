@@ -6,9 +6,8 @@ use crate::graph::{Feed, Output};
 use crate::literal;
 use crate::schema::attr_value::Value;
 use crate::schema::{AttrValue, DataType};
-use caribou_ir::op::{Identity, Op};
-use caribou_ir::{DType, Dim, Finding, Layout, Shape, ValueId};
-use std::collections::{HashMap, HashSet};
+use caribou_ir::{DType, Dim, Finding, Layout, Shape};
+use std::collections::HashSet;
 
 /// Names under which programs feed what matters in training only, with the value that leaves it out.
 const TRAINING: &[(&str, f64)] = &[
@@ -152,7 +151,7 @@ impl Builder<'_> {
                 port.source_name.clone_from(&fetch.name);
             }
         }
-        self.mark_indices();
+        self.graph.mark_indices();
     }
 
     fn output_layout(&self, rank: usize) -> Layout {
@@ -181,36 +180,6 @@ impl Builder<'_> {
             return name.to_owned();
         }
         self.layer(self.through(output).node).to_string()
-    }
-
-    /// Inputs that an embedding reads hold indices: whoever makes inputs up must keep to its vocabulary.
-    fn mark_indices(&mut self) {
-        let mut bounds: HashMap<ValueId, usize> = HashMap::new();
-        for (_, node) in self.graph.nodes().rev() {
-            let through = matches!(
-                node.op,
-                Op::Identity(Identity) | Op::Noise(_) | Op::Reshape(_) | Op::Transpose(_)
-            );
-            let bound = match &node.op {
-                Op::Embedding(op) => op.table.shape().first().copied(),
-                _ if through => node
-                    .outputs
-                    .iter()
-                    .filter_map(|output| bounds.get(output))
-                    .min()
-                    .copied(),
-                _ => None,
-            };
-            for &input in &node.inputs {
-                if let Some(bound) = bound {
-                    let entry = bounds.entry(input).or_insert(bound);
-                    *entry = (*entry).min(bound);
-                }
-            }
-        }
-        for port in self.graph.inputs_mut() {
-            port.index_bound = bounds.get(&port.value).copied();
-        }
     }
 }
 

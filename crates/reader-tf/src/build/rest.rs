@@ -2,8 +2,7 @@
 
 use super::{Builder, Held};
 use crate::graph::Output;
-use caribou_ir::{DType, Dim, Graph, Layout, Origin, Rest, Shape, ValueId};
-use std::collections::BTreeSet;
+use caribou_ir::{DType, Dim, Layout, Shape};
 
 /// Outputs that an operation that is not read may have.
 const OUTPUTS: usize = 8;
@@ -28,19 +27,4 @@ impl Builder<'_> {
                 .insert(Output { node: index, slot }, Held::Value(value, dtype));
         }
     }
-}
-
-/// What was read of a model that is refused. Whatever nothing reads is made an output, so that it counts.
-pub(super) fn rest(mut graph: Graph, assumed: BTreeSet<String>) -> Box<Rest> {
-    let consumers = graph.consumers();
-    let ends: Vec<(ValueId, Origin)> = graph
-        .nodes()
-        .flat_map(|(_, node)| node.outputs.iter().map(|&output| (output, node.origin.clone())))
-        .filter(|(output, _)| consumers[output.index()].is_empty())
-        .filter(|(output, _)| graph.outputs().iter().all(|port| port.value != *output))
-        .collect();
-    for (i, (value, origin)) in ends.into_iter().enumerate() {
-        graph.output(format!("{} (end {i})", origin.layer), value, Layout::Plain);
-    }
-    Box::new(Rest { graph, assumed })
 }

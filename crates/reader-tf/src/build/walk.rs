@@ -1,20 +1,13 @@
 //! Looking back from an operation at those before it.
 
 use super::Builder;
-use crate::graph::Output;
+use crate::graph::{Node, Output};
 use crate::ops::Call;
 
-/// Operations that pass on their input.
-const PASSING: &[&str] = &[
-    "Identity",
-    "StopGradient",
-    "PreventGradient",
-    "CheckNumerics",
-    "Snapshot",
-    "EnsureShape",
-    "IdentityN",
-    "ReadVariableOp",
-];
+/// Whether a node passes on its input, a variable that is read included.
+fn passes_on(node: &Node) -> bool {
+    node.passes_on() || &*node.op == "ReadVariableOp"
+}
 
 impl Builder<'_> {
     /// The output behind operations that pass it on.
@@ -22,7 +15,7 @@ impl Builder<'_> {
         let mut output = output;
         for _ in 0..self.flat.nodes.len() {
             match self.flat.nodes.get(output.node) {
-                Some(node) if PASSING.contains(&&*node.op) && node.literal.is_none() => {
+                Some(node) if passes_on(node) && node.literal.is_none() => {
                     match node.inputs.get(output.slot) {
                         Some(&next) => output = next,
                         None => break,
@@ -67,7 +60,7 @@ impl Call<'_, '_> {
             slot: 0,
         };
         let flat = self.builder.flat;
-        let looks_up = |node: &crate::graph::Node| {
+        let looks_up = |node: &Node| {
             matches!(&*node.op, "Gather" | "GatherV2" | "ResourceGather") && node.inputs.get(1) == Some(&own)
         };
         let mut readers = flat
@@ -92,7 +85,7 @@ impl Call<'_, '_> {
             }
             let node = &self.builder.flat.nodes[output.node];
             match node.inputs.get(output.slot) {
-                Some(&next) if PASSING.contains(&&*node.op) => output = next,
+                Some(&next) if passes_on(node) => output = next,
                 _ => return true,
             }
         }

@@ -43,17 +43,6 @@ pub(super) struct Frame<'f> {
     of: HashMap<usize, usize>,
 }
 
-/// Operations that pass on what they read.
-const PASSING: &[&str] = &[
-    "Identity",
-    "StopGradient",
-    "PreventGradient",
-    "CheckNumerics",
-    "Snapshot",
-    "EnsureShape",
-    "IdentityN",
-];
-
 /// All loops of a graph, by their conditions; an error names what belongs to no loop that makes sense.
 pub(super) fn frames(flat: &Flat) -> Result<Vec<Frame<'_>>, usize> {
     let op = |node: usize| flat.nodes.get(node).map_or("", |node| &*node.op);
@@ -193,7 +182,7 @@ impl<'f> Frame<'f> {
                         .and_then(|value| value.value.as_ref()),
                     Some(Value::B(true))
                 );
-            if !constant && !PASSING.contains(&&*node.op) {
+            if !constant && !node.passes_on() {
                 break;
             }
             match node.inputs.get(output.slot) {

@@ -1,6 +1,5 @@
 //! Activation functions.
 
-use super::arithmetic::affine;
 use super::{Call, Outputs, Row, real};
 use crate::build::Held;
 use crate::fold::{self, Fold};
@@ -48,7 +47,7 @@ pub(super) const TABLE: &[Row] = &[
     real("Erfc", &[], |call| {
         let x = call.value(0)?;
         let y = call.apply(Unary { kind: UnaryKind::Erf }, &[x])?;
-        let y = call.apply(affine(-1.0, 1.0), &[y])?;
+        let y = call.apply(Op::affine(-1.0, 1.0), &[y])?;
         call.gives(y)
     }),
 ];

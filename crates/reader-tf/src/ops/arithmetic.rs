@@ -187,7 +187,7 @@ fn with_array(
             return if c == 1.0 {
                 Ok(y)
             } else {
-                call.apply(affine(c, 0.0), &[y])
+                call.apply(Op::affine(c, 0.0), &[y])
             };
         }
         let neutral = match kind {
@@ -200,51 +200,12 @@ fn with_array(
         if neutral {
             return Ok(x);
         }
-        if let Some(op) = with_scalar(kind, c, swapped) {
+        if let Some(op) = kind.with_number(c, swapped) {
             return call.apply(op, &[x]);
         }
     }
     let tensor = call.folded(array.tensor())?;
     beside(call, kind, x, tensor, operand)
-}
-
-pub(crate) fn affine(scale: f64, shift: f64) -> Op {
-    Unary {
-        kind: UnaryKind::Affine { scale, shift },
-    }
-    .into()
-}
-
-/// `x op c`, or `c op x` where `swapped`, as a function of `x`.
-fn with_scalar(kind: Kind, c: f64, swapped: bool) -> Option<Op> {
-    let clip = |min: f64, max: f64| {
-        Op::from(Unary {
-            kind: UnaryKind::Clip { min, max },
-        })
-    };
-    Some(match (kind, swapped) {
-        (Kind::Add, _) => affine(1.0, c),
-        (Kind::Subtract, false) => affine(1.0, -c),
-        (Kind::Subtract, true) => affine(-1.0, c),
-        (Kind::Multiply, _) => affine(c, 0.0),
-        (Kind::Divide, false) if c != 0.0 => affine(1.0 / c, 0.0),
-        (Kind::Maximum, _) if c == 0.0 => Activation::Relu.into(),
-        (Kind::Maximum, _) => clip(c, f64::INFINITY),
-        (Kind::Minimum, _) => clip(f64::NEG_INFINITY, c),
-        (Kind::Power, false) => {
-            let kind = match c {
-                1.0 => return Some(caribou_ir::op::Identity.into()),
-                2.0 => UnaryKind::Square,
-                0.5 => UnaryKind::Sqrt,
-                -0.5 => UnaryKind::ReciprocalSqrt,
-                -1.0 => UnaryKind::Reciprocal,
-                3.0 => return Some(Activation::Cube.into()),
-                _ => return None,
-            };
-            Unary { kind }.into()
-        }
-        _ => return None,
-    })
 }
 
 /// A value beside an array of constants, the same for each example.
@@ -352,7 +313,7 @@ fn shifted(call: &mut Call<'_, '_>, shift: f64, op: Op, function: fn(f64) -> f64
     match call.input(0)?.clone() {
         Held::Value(x, _) => {
             fractions(call)?;
-            let y = call.apply(affine(1.0, shift), &[x])?;
+            let y = call.apply(Op::affine(1.0, shift), &[x])?;
             let y = call.apply(op, &[y])?;
             call.gives(y)
         }
@@ -369,7 +330,7 @@ fn expm1(call: &mut Call<'_, '_>) -> Outputs {
     let x = call.value(0)?;
     fractions(call)?;
     let y = call.apply(Activation::Exponential, &[x])?;
-    let y = call.apply(affine(1.0, -1.0), &[y])?;
+    let y = call.apply(Op::affine(1.0, -1.0), &[y])?;
     call.gives(y)
 }
 

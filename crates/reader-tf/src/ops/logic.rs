@@ -1,14 +1,11 @@
 //! Comparisons, truth values, and choices between values. True is one, false is zero.
 
-use super::arithmetic::{affine, elementwise};
+use super::arithmetic::elementwise;
 use super::{Call, Found, Outputs, Row, any};
 use crate::build::Held;
 use crate::fold::{self, Array, Binary, Fold};
-use caribou_ir::op::{
-    Activation, Elementwise, ElementwiseKind as Kind, Op, Reduce, ReduceKind, Tile, Unary, UnaryKind,
-};
-use caribou_ir::{DType, Graph, ValueId};
-use std::collections::HashSet;
+use caribou_ir::op::{Elementwise, ElementwiseKind as Kind, Op, Reduce, ReduceKind, Tile, Unary, UnaryKind};
+use caribou_ir::{DType, ValueId};
 
 pub(super) const TABLE: &[Row] = &[
     any("Greater", &[], |call| compared(call, Binary::Greater)),
@@ -46,7 +43,7 @@ fn positive(call: &mut Call<'_, '_>, x: ValueId) -> Found<ValueId> {
 }
 
 fn negated(call: &mut Call<'_, '_>, x: ValueId) -> Found<ValueId> {
-    call.apply(affine(-1.0, 1.0), &[x])
+    call.apply(Op::affine(-1.0, 1.0), &[x])
 }
 
 fn compared(call: &mut Call<'_, '_>, function: Binary) -> Outputs {
@@ -171,7 +168,7 @@ fn filled(call: &mut Call<'_, '_>, shift: f64) -> Outputs {
             Ok(vec![Held::Known(call.folded(filled)?)])
         }
         Held::Value(x, _) => {
-            let y = call.apply(affine(0.0, shift), &[x])?;
+            let y = call.apply(Op::affine(0.0, shift), &[x])?;
             call.gives(y)
         }
     }
@@ -200,7 +197,7 @@ fn choose(call: &mut Call<'_, '_>) -> Outputs {
     }
     for branch in [&x, &y] {
         let finite = match branch {
-            Held::Value(value, _) => stays_finite(call.graph(), *value),
+            Held::Value(value, _) => call.graph().stays_finite(*value),
             Held::Known(array) => array
                 .as_reals()
                 .is_ok_and(|values| values.iter().all(|v| v.is_finite())),
@@ -248,31 +245,4 @@ fn known_choice(call: &Call<'_, '_>, condition: &Array, x: &Held, y: &Held) -> O
         condition.shape(),
         chosen,
     ))?)])
-}
-
-/// Whether no operator on the way to the value can turn finite numbers of moderate size into others.
-fn stays_finite(graph: &Graph, value: ValueId) -> bool {
-    let (mut open, mut seen) = (vec![value], HashSet::new());
-    while let Some(value) = open.pop() {
-        if !seen.insert(value) {
-            continue;
-        }
-        let Some(node) = graph.producer(value) else {
-            continue;
-        };
-        let risky = match &node.op {
-            Op::Unary(op) => matches!(
-                op.kind,
-                UnaryKind::Log | UnaryKind::Sqrt | UnaryKind::ReciprocalSqrt | UnaryKind::Reciprocal
-            ),
-            Op::Elementwise(op) => matches!(op.kind, Kind::Divide | Kind::Power),
-            Op::Activate(op) => op.function == Activation::Exponential,
-            _ => false,
-        };
-        if risky {
-            return false;
-        }
-        open.extend(&node.inputs);
-    }
-    true
 }

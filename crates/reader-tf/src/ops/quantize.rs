@@ -93,6 +93,12 @@ impl Grid {
     }
 }
 
+/// These numbers in the shape of the array that they were made of.
+fn gives(call: &Call<'_, '_>, array: &Array, values: &[f64]) -> Outputs {
+    let made = Array::reals(DType::F32, &array.shape(), values);
+    Ok(vec![Held::Known(call.folded(made)?)])
+}
+
 /// One grid, or one for each element of the last axis.
 fn fake(call: &mut Call<'_, '_>) -> Outputs {
     let array = weights(call)?;
@@ -124,12 +130,7 @@ fn on_grids(call: &Call<'_, '_>, array: &Array, grids: &[Grid]) -> Outputs {
         .enumerate()
         .map(|(i, &value)| f64::from(grids[i % grids.len()].nearest(value as f32)))
         .collect();
-    let shape = array.shape();
-    Ok(vec![Held::Known(call.folded(Array::reals(
-        DType::F32,
-        &shape,
-        &values,
-    ))?)])
+    gives(call, array, &values)
 }
 
 /// Symmetric grids, or those of numbers without a sign.
@@ -199,12 +200,7 @@ fn quantize_and_dequantize(call: &mut Call<'_, '_>) -> Outputs {
         f64::from(round(inside * scale) * inverse)
     };
     let rounded: Vec<f64> = values.into_iter().map(nearest).collect();
-    let shape = array.shape();
-    Ok(vec![Held::Known(call.folded(Array::reals(
-        DType::F32,
-        &shape,
-        &rounded,
-    ))?)])
+    gives(call, &array, &rounded)
 }
 
 /// Numbers of eight bits without a sign as the fractions that they stand for.
@@ -234,10 +230,5 @@ fn dequantize(call: &mut Call<'_, '_>) -> Outputs {
         .into_iter()
         .map(|value| f64::from(value as f32 * step + start))
         .collect();
-    let shape = array.shape();
-    Ok(vec![Held::Known(call.folded(Array::reals(
-        DType::F32,
-        &shape,
-        &values,
-    ))?)])
+    gives(call, &array, &values)
 }

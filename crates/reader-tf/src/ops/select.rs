@@ -3,7 +3,7 @@
 use super::{Call, Found, MISFIT, Outputs, Row, any};
 use crate::build::Held;
 use crate::fold::Array;
-use caribou_ir::op::{Embedding, Gather, Reshape, Reverse, Size, Slice, SliceAxis, Split};
+use caribou_ir::op::{Embedding, Gather, Reshape, Reverse, Slice, SliceAxis, Split};
 use caribou_ir::{DType, Dim, ValueId};
 
 pub(super) const TABLE: &[Row] = &[
@@ -199,19 +199,7 @@ fn value_part(call: &mut Call<'_, '_>, x: ValueId, part: Part) -> Found<ValueId>
         if part.made[0] {
             return Err(call.option("it puts a new axis before the examples"));
         }
-        let mut old = 0;
-        let target = part
-            .made
-            .iter()
-            .map(|&new| {
-                if new {
-                    return Size::Fixed(1);
-                }
-                old += 1;
-                Size::Keep(old - 1)
-            })
-            .collect();
-        y = call.apply(Reshape { target }, &[y])?;
+        y = call.apply(Reshape::with_new_axes(&part.made), &[y])?;
     }
     Ok(y)
 }

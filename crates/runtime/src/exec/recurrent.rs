@@ -1,6 +1,5 @@
 //! Recurrent layers, step by step.
 
-use super::activation::function;
 use super::linear::product;
 use super::{Array, ExecError, Result, array};
 use caribou_ir::Tensor;
@@ -96,11 +95,11 @@ fn run(
         let before = (h.clone(), c.clone());
         h = match cell {
             Cell::Simple(cell) => {
-                let f = function(cell.activation);
+                let f = |x| cell.activation.at(x);
                 (&z + &h.dot(&recurrent)).mapv(|z| f(f64::from(z)) as f32)
             }
             Cell::Lstm(cell) => {
-                let (f, g) = (function(cell.activation), function(cell.gate));
+                let (f, g) = (|x| cell.activation.at(x), |x| cell.gate.at(x));
                 let z = &z + &h.dot(&recurrent);
                 let peephole = match &cell.peephole {
                     Some(p) => Some([p.input.to_vec()?, p.forget.to_vec()?, p.output.to_vec()?]),
@@ -124,7 +123,7 @@ fn run(
                 next
             }
             Cell::Gru(cell) => {
-                let (f, g) = (function(cell.activation), function(cell.gate));
+                let (f, g) = (|x| cell.activation.at(x), |x| cell.gate.at(x));
                 let inner = row(&cell.recurrent_bias, columns)?;
                 let r = h.dot(&recurrent) + ndarray::ArrayView1::from(&inner);
                 let gate = |n: usize, column: usize| g(f64::from(z[[n, column]]) + f64::from(r[[n, column]]));

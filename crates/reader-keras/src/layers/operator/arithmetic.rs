@@ -4,9 +4,7 @@ use super::super::{Call, OPTION, Outputs};
 use super::arguments::{Arguments, Number};
 use super::logic::{is_whole, truth};
 use super::{Function, function};
-use caribou_ir::op::{
-    Activation, Constant, Elementwise, ElementwiseKind as Kind, Identity, Op, Unary, UnaryKind,
-};
+use caribou_ir::op::{Constant, Elementwise, ElementwiseKind as Kind, Identity, Op, Unary, UnaryKind};
 use caribou_ir::{Dim, Finding, Tensor, ValueId};
 
 const XY: &[&str] = &["x", "y"];
@@ -164,18 +162,18 @@ pub(in super::super) fn elementwise(
             call.apply(Elementwise { kind }, &[x, y])
         }
         (Number::Value(x), Number::Known(y)) => match scalar(call, x, &y)? {
-            Some(c) => match with_scalar(kind, c, false) {
+            Some(c) => match kind.with_number(c, false) {
                 Some(op) => call.apply(op, &[x]),
                 None => beside(call, kind, x, y, false),
             },
             None => beside(call, kind, x, y, false),
         },
         (Number::Known(x), Number::Value(y)) => match scalar(call, y, &x)? {
-            Some(c) => match (kind, with_scalar(kind, c, true)) {
+            Some(c) => match (kind, kind.with_number(c, true)) {
                 (Kind::Divide, _) => {
                     let kind = UnaryKind::Reciprocal;
                     let y = call.apply(Unary { kind }, &[y])?;
-                    call.apply(affine(c, 0.0), &[y])
+                    call.apply(Op::affine(c, 0.0), &[y])
                 }
                 (_, Some(op)) => call.apply(op, &[y]),
                 _ => beside(call, kind, y, x, true),
@@ -183,45 +181,6 @@ pub(in super::super) fn elementwise(
             None => beside(call, kind, y, x, true),
         },
     }
-}
-
-fn affine(scale: f64, shift: f64) -> Op {
-    Unary {
-        kind: UnaryKind::Affine { scale, shift },
-    }
-    .into()
-}
-
-/// `x op c`, or `c op x` where `swapped`, as a function of `x`.
-fn with_scalar(kind: Kind, c: f64, swapped: bool) -> Option<Op> {
-    let clip = |min: f64, max: f64| {
-        Op::from(Unary {
-            kind: UnaryKind::Clip { min, max },
-        })
-    };
-    Some(match (kind, swapped) {
-        (Kind::Add, _) => affine(1.0, c),
-        (Kind::Subtract, false) => affine(1.0, -c),
-        (Kind::Subtract, true) => affine(-1.0, c),
-        (Kind::Multiply, _) => affine(c, 0.0),
-        (Kind::Divide, false) if c != 0.0 => affine(1.0 / c, 0.0),
-        (Kind::Maximum, _) if c == 0.0 => Activation::Relu.into(),
-        (Kind::Maximum, _) => clip(c, f64::INFINITY),
-        (Kind::Minimum, _) => clip(f64::NEG_INFINITY, c),
-        (Kind::Power, false) => {
-            let kind = match c {
-                1.0 => return Some(Identity.into()),
-                2.0 => UnaryKind::Square,
-                0.5 => UnaryKind::Sqrt,
-                -0.5 => UnaryKind::ReciprocalSqrt,
-                -1.0 => UnaryKind::Reciprocal,
-                3.0 => return Some(Activation::Cube.into()),
-                _ => return None,
-            };
-            Unary { kind }.into()
-        }
-        _ => return None,
-    })
 }
 
 /// The number that the array is when it is combined with `x`; `None` when it is several.

@@ -5,11 +5,8 @@ use super::arguments::{Arguments, Number};
 use super::arithmetic::elementwise;
 use super::reduce::reduced_axes;
 use super::{Function, function};
-use caribou_ir::op::{
-    Activation, Elementwise, ElementwiseKind as Kind, Op, Reduce, ReduceKind, Tile, Unary, UnaryKind,
-};
+use caribou_ir::op::{Elementwise, ElementwiseKind as Kind, Op, Reduce, ReduceKind, Tile, Unary, UnaryKind};
 use caribou_ir::{Finding, Graph, Tensor, ValueId};
-use std::collections::HashSet;
 
 const XY: &[&str] = &["x", "y"];
 const X: &[&str] = &["x"];
@@ -228,7 +225,7 @@ fn choose(call: &mut Call<'_>, arguments: &Arguments<'_>) -> Outputs {
     let (x, y) = (arguments.number(call, "x")?, arguments.number(call, "y")?);
     for branch in [&x, &y] {
         let finite = match branch {
-            Number::Value(value) => stays_finite(call.graph, *value),
+            Number::Value(value) => call.graph.stays_finite(*value),
             Number::Known(array) => is_finite(array),
         };
         if !finite {
@@ -253,31 +250,4 @@ fn is_finite(array: &Tensor) -> bool {
     array
         .to_vec()
         .is_ok_and(|values| values.iter().all(|value| value.is_finite()))
-}
-
-/// Whether no operator on the way to the value can turn finite numbers of moderate size into others.
-fn stays_finite(graph: &Graph, value: ValueId) -> bool {
-    let (mut open, mut seen) = (vec![value], HashSet::new());
-    while let Some(value) = open.pop() {
-        if !seen.insert(value) {
-            continue;
-        }
-        let Some(node) = graph.producer(value) else {
-            continue;
-        };
-        let risky = match &node.op {
-            Op::Unary(op) => matches!(
-                op.kind,
-                UnaryKind::Log | UnaryKind::Sqrt | UnaryKind::ReciprocalSqrt | UnaryKind::Reciprocal
-            ),
-            Op::Elementwise(op) => matches!(op.kind, Kind::Divide | Kind::Power),
-            Op::Activate(op) => op.function == Activation::Exponential,
-            _ => false,
-        };
-        if risky {
-            return false;
-        }
-        open.extend(&node.inputs);
-    }
-    true
 }

@@ -5,7 +5,7 @@ use super::arguments::{Arguments, Number};
 use super::arithmetic::constant;
 use super::{Function, function};
 use crate::config::Operand;
-use caribou_ir::op::{Gather, Reshape, Reverse, Size, Slice, SliceAxis, Split};
+use caribou_ir::op::{Gather, Reshape, Reverse, Slice, SliceAxis, Split};
 use caribou_ir::{Finding, Tensor, ValueId};
 use serde_json::Value;
 
@@ -147,18 +147,7 @@ fn part(call: &mut Call<'_>, x: ValueId, entries: &[Entry]) -> Result<ValueId, B
         if made[0] {
             return Err(call.refuse(OPTION, "it puts a new axis before the batch"));
         }
-        let mut old = 0;
-        let target = made
-            .iter()
-            .map(|&new| {
-                if new {
-                    return Size::Fixed(1);
-                }
-                old += 1;
-                Size::Keep(old - 1)
-            })
-            .collect();
-        y = call.apply(Reshape { target }, &[y])?;
+        y = call.apply(Reshape::with_new_axes(&made), &[y])?;
     }
     if y == x {
         y = call.apply(caribou_ir::op::Identity, &[x])?;
