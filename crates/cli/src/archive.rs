@@ -190,11 +190,7 @@ fn convert(
     }
 
     write_options.training = training(trained, job.with_training_state, &mut conversion.findings);
-    let parameters: usize = source
-        .nodes()
-        .flat_map(|(_, node)| node.op.parameters())
-        .map(|(_, tensor)| tensor.len())
-        .sum();
+    let parameters = source.parameter_count();
     let buffered = BufWriter::with_capacity(1 << 20, archive.file());
     let mut sink = Progress::new(buffered, parameters as u64 * 4, job.arguments.quiet);
     let report = writer

@@ -80,8 +80,8 @@ fn sizes(text: &str) -> Result<Vec<Option<usize>>, String> {
     text.split('x').map(size).collect()
 }
 
-/// A difference that can be exceeded.
-fn tolerance(text: &str) -> Result<f64, String> {
+/// A number that is not below zero.
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
         _ => Err("expected a number, zero or larger".into()),
@@ -336,7 +336,7 @@ pub(crate) struct Verify {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// The largest difference, relative to the largest magnitude of the output.
-    #[arg(long, default_value_t = 1e-5, value_parser = tolerance)]
+    #[arg(long, default_value_t = 1e-5, value_parser = not_negative)]
     pub(crate) tolerance: f64,
 }
 

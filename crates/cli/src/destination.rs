@@ -88,7 +88,7 @@ pub(crate) fn distinct(output: &Path, input: &Path) -> Result<(), Failure> {
 }
 
 /// The directory of a file.
-fn directory(path: &Path) -> &Path {
+pub(crate) fn directory(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))

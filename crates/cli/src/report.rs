@@ -4,6 +4,7 @@ use crate::optimization::Optimization;
 use caribou_ir::{Finding, Findings, PortReport, Report, Rewrite, Source};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::cell::OnceCell;
 
 /// What is known of a conversion, whether it succeeded or not.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Conversion {
     pub(crate) optimization: Option<Optimization>,
     /// The model's file, and the one with its weights where there are two.
     pub(crate) sources: Vec<Source>,
+    /// Their digests, once they were asked for: files may be large.
+    digests: OnceCell<Vec<String>>,
 }
 
 /// How the archive was compared with its source.
@@ -41,11 +44,14 @@ pub(crate) fn finding(finding: &Finding) -> Value {
     })
 }
 
-fn source(source: &Source) -> Value {
-    let digest: String = Sha256::digest(source.bytes())
+fn digest(source: &Source) -> String {
+    Sha256::digest(source.bytes())
         .iter()
         .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .collect()
+}
+
+fn source((source, digest): (&Source, &String)) -> Value {
     json!({ "path": source.path().display().to_string(), "sha256": digest, "bytes": source.bytes().len() })
 }
 
@@ -62,7 +68,10 @@ impl Conversion {
     pub(crate) fn to_json(&self) -> Value {
         let empty = Report::default();
         let report = self.report.as_ref().unwrap_or(&empty);
-        let mut files = self.sources.iter().map(source);
+        let digests = self
+            .digests
+            .get_or_init(|| self.sources.iter().map(digest).collect());
+        let mut files = self.sources.iter().zip(digests).map(source);
         let mut first = files.next().unwrap_or_else(|| json!({}));
         first["format"] = json!(self.format);
         if let Some(weights) = files.next() {

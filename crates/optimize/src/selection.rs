@@ -138,4 +138,20 @@ mod tests {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
     }
+
+    #[test]
+    fn whole_names_are_matched() {
+        for (glob, name, expected) in [
+            ("conv*", "conv2d_1", true),
+            ("conv*", "my_conv", false),
+            ("*conv*", "my_conv", true),
+            ("block?_*", "block3_pool", true),
+            ("block?_*", "block12_pool", false),
+            ("", "", true),
+            ("*", "", true),
+            ("größe?", "größe1", true),
+        ] {
+            assert_eq!(matches(glob, name), expected, "{glob} {name}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `caribou soften`.
 
 use crate::args::{Arguments, Parts};
-use crate::destination::Destination;
+use crate::destination::{self, Destination};
 use crate::failure::Failure;
 use crate::npy::{Npz, Rows};
 use crate::output::complain;
@@ -62,11 +62,7 @@ pub(crate) fn run(options: &Soften, arguments: &Arguments) -> Result<(), Failure
 
     let names: Vec<String> = graph.outputs().iter().map(|port| port.name.clone()).collect();
     let failed = |error: std::io::Error| Failure::io(&options.output, &error);
-    let directory = options
-        .output
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
+    let directory = destination::directory(&options.output);
     let mut npz = Npz::new(output.file(), names, rows, directory).map_err(failed)?;
     let session = Session::new(&graph);
     let bar = progress::examples(rows as u64, arguments.quiet);

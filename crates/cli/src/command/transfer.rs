@@ -1,7 +1,7 @@
 //! `caribou transfer`.
 
 use crate::archive::Job;
-use crate::args::{Arguments, Convert, Ends, Target};
+use crate::args::{Arguments, Convert, Ends, Target, not_negative};
 use crate::command::convert;
 use crate::failure::Failure;
 use crate::formats::Opened;
@@ -55,7 +55,7 @@ pub(crate) struct Transfer {
     #[arg(long, value_name = "KIND:NAME=X,…", value_parser = schedule)]
     schedule: Option<LearningRate>,
     /// DL4J's factor of the L2 penalty of layers that learn.
-    #[arg(long, value_name = "X", value_parser = factor)]
+    #[arg(long, value_name = "X", value_parser = not_negative)]
     l2: Option<f64>,
     /// Clip gradients: their norm for each parameter, or each element.
     #[arg(long, value_name = "norm:X|value:X", value_parser = clipping)]
@@ -114,13 +114,6 @@ fn resized(text: &str) -> Result<(String, usize), String> {
     match units.parse() {
         Ok(units) if units > 0 => Ok((layer.to_owned(), units)),
         _ => Err(format!("{units} is no number of units")),
-    }
-}
-
-fn factor(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
-        _ => Err("expected a number, zero or larger".into()),
     }
 }
 

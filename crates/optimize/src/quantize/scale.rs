@@ -2,6 +2,7 @@
 
 use crate::OptimizeError;
 use crate::kernels::{Channels, Grid, KernelError, Kernels, Quantization, Scheme};
+use rayon::prelude::*;
 
 /// How the scale of a grid is found from the weights of a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +52,7 @@ impl ScaleRule {
         scheme: Scheme,
         power_of_two: bool,
     ) -> Result<Vec<Quantization>, KernelError> {
-        let rows = values.chunks(channels.len().max(1));
+        let rows = values.par_chunks(channels.len().max(1));
         let mut found = match self {
             Self::Max => Kernels::best().quantizations(values, channels, grid, scheme)?,
             Self::Percentile(percent) => rows

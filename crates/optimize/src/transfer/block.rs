@@ -4,7 +4,7 @@ use super::initialise::Initialiser;
 use super::layers::Layers;
 use super::output::{dl4j_loss, usual_loss};
 use super::rebuild::Rebuild;
-use super::{TransferError, layout, origin};
+use super::{TransferError, layout};
 use caribou_ir::op::{
     Activate, Activation, BatchNorm, Dense, Noise, NoiseKind, Op, Reduce, ReduceKind, Reshape, Softmax,
     Transpose,
@@ -96,7 +96,7 @@ pub(super) fn append(
         Block::Flatten => ("flatten", "Flatten"),
         Block::Output(_) => ("output", "Output"),
     };
-    let layer = origin(&Layers::of(graph).fresh(name), kind);
+    let layer = Origin::new(Layers::of(graph).fresh(name), kind);
     let mut rebuild = Rebuild::with_nodes_of(graph, &[port.value])?;
     let x = rebuild.value(port.value);
     let order = layout::of(graph, port.value);

@@ -45,7 +45,7 @@ impl Initialiser {
         let deviation = deviation(self.scheme, fan_in, fan_out);
         let count: usize = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| (self.normal() * deviation) as f32).collect();
-        Tensor::from_f32(shape, &values).map_err(TransferError::tensor(origin))
+        Tensor::from_values(shape, values).map_err(TransferError::tensor(origin))
     }
 
     /// A parameter whose elements are all alike. It owns them: it will learn.
@@ -58,7 +58,7 @@ impl Initialiser {
     ) -> Result<Tensor, TransferError> {
         self.note(origin, role, shape);
         let values = vec![value; shape.iter().product()];
-        Tensor::from_f32(shape, &values).map_err(TransferError::tensor(origin))
+        Tensor::from_values(shape, values).map_err(TransferError::tensor(origin))
     }
 
     /// A parameter with these elements.

@@ -1,7 +1,9 @@
 //! Layers by name: a layer is all nodes of one origin.
 
+use super::rebuild::needed;
 use super::{Surgery, TransferError};
-use caribou_ir::{Graph, NodeId, Op, Producer, ValueId};
+use crate::selection::matches;
+use caribou_ir::{Graph, NodeId, Op, ValueId};
 use std::collections::HashSet;
 
 /// The layers of a graph, in its order.
@@ -78,26 +80,6 @@ impl Layers {
     }
 }
 
-/// Whether `name` matches a glob in which `*` stands for any characters and `?` for one.
-fn matches(glob: &str, name: &str) -> bool {
-    let mut characters = glob.chars();
-    match characters.next() {
-        None => name.is_empty(),
-        Some('*') => {
-            let rest = characters.as_str();
-            let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-            ends.into_iter().any(|at| matches(rest, &name[at..]))
-        }
-        Some(wanted) => {
-            let mut others = name.chars();
-            others
-                .next()
-                .is_some_and(|first| wanted == '?' || wanted == first)
-                && matches(characters.as_str(), others.as_str())
-        }
-    }
-}
-
 /// The layers that are to be frozen.
 pub(super) fn frozen(
     graph: &Graph,
@@ -107,7 +89,11 @@ pub(super) fn frozen(
     let mut frozen = HashSet::new();
     for name in &surgery.freeze_through {
         let nodes = layers.find(name, "--freeze-through")?;
-        let names = ancestors(graph, nodes)
+        let outputs: Vec<ValueId> = nodes
+            .iter()
+            .flat_map(|&id| graph.node(id).outputs.iter().copied())
+            .collect();
+        let names = needed(graph, &outputs)
             .into_iter()
             .map(|id| graph.node(id).origin.layer.to_string());
         frozen.extend(names);
@@ -116,22 +102,6 @@ pub(super) fn frozen(
         frozen.extend(layers.matching(glob, "--freeze")?.into_iter().map(str::to_owned));
     }
     Ok(frozen)
-}
-
-/// The nodes and all that they depend on.
-fn ancestors(graph: &Graph, nodes: &[NodeId]) -> HashSet<NodeId> {
-    let mut found: HashSet<NodeId> = nodes.iter().copied().collect();
-    let mut open = nodes.to_vec();
-    while let Some(id) = open.pop() {
-        for &input in &graph.node(id).inputs {
-            if let Producer::Node(from, _) = graph.value(input).producer
-                && found.insert(from)
-            {
-                open.push(from);
-            }
-        }
-    }
-    found
 }
 
 /// The value that a layer gives: the one that other layers read, or the last.
@@ -174,25 +144,4 @@ pub(super) fn value_of(
 pub(super) fn learns(op: &Op) -> bool {
     use caribou_ir::Operator;
     !matches!(op, Op::Constant(_)) && !op.parameters().is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn globs_match_whole_names() {
-        for (glob, name, expected) in [
-            ("conv*", "conv2d_1", true),
-            ("conv*", "my_conv", false),
-            ("*conv*", "my_conv", true),
-            ("block?_*", "block3_pool", true),
-            ("block?_*", "block12_pool", false),
-            ("", "", true),
-            ("*", "", true),
-            ("größe?", "größe1", true),
-        ] {
-            assert_eq!(matches(glob, name), expected, "{glob} {name}");
-        }
-    }
 }

@@ -24,7 +24,7 @@ pub use notation::{block, clipping, head, schedule, scheme, updater};
 pub use soften::soften;
 pub use split::{Halves, split};
 
-use caribou_ir::{Clipping, Graph, LearningRate, Origin, Scheme, Training, Updater};
+use caribou_ir::{Clipping, Graph, LearningRate, Scheme, Training, Updater};
 use initialise::Initialiser;
 use layers::Layers;
 
@@ -144,9 +144,4 @@ pub fn transfer(
         training,
         report,
     })
-}
-
-/// The layer of a part that is added.
-fn origin(layer: &str, kind: &str) -> Origin {
-    Origin::new(layer, kind)
 }

@@ -146,7 +146,7 @@ fn change(
             TableError::Row { .. } => Failure::Usage(place),
         }
     })?;
-    let table = Tensor::from_f32(&[rows, features], &table)
+    let table = Tensor::from_values(&[rows, features], table)
         .map_err(|error| Failure::model(format!("{}: {error}", options.model.display())))?;
     let mut rewrites = Vec::new();
     for &node in &layer.nodes {
