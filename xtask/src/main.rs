@@ -13,6 +13,8 @@ mod maven;
 mod normalizers;
 mod optimize;
 mod real;
+mod resume;
+mod resumptions;
 mod scenarios;
 mod sweep;
 mod table;
@@ -57,6 +59,8 @@ enum Task {
     Sweep(sweep::Options),
     /// Compare `caribou transfer` with stock DL4J's TransferLearning.Builder, and train what it wrote (needs Java and Maven).
     Transfer(transfer::Options),
+    /// Train networks with stock DL4J, convert their archives, and train both on (needs Java and Maven).
+    Resume(resume::Options),
     /// Convert pretrained networks from public packages, and compare their frameworks, the runtime and stock DL4J.
     Real(real::Options),
     /// Word vectors: read what gensim and stock DL4J write, and have both read what is written.
@@ -203,6 +207,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Words => return words::run(&root),
         Task::Transfer(options) => return transfer::run(&root, &options),
+        Task::Resume(options) => return resume::run(&root, &options),
         Task::Real(options) => return real::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options)?,
         Task::Dist(options) => dist::run(&root, &options)?,
@@ -230,6 +235,10 @@ fn ci(root: &Path) -> Result<ExitCode, Failure> {
     let transferred = transfer::run(root, &transfer::Options { case: "*".into() })?;
     if transferred != ExitCode::SUCCESS {
         return Ok(transferred);
+    }
+    let resumed = resume::run(root, &resume::Options { case: "*".into() })?;
+    if resumed != ExitCode::SUCCESS {
+        return Ok(resumed);
     }
     verify::run(root, &verify::Options::everything())
 }

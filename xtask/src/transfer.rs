@@ -162,7 +162,7 @@ fn halves(root: &Path, caribou: &Path, judge: &mut Judge) -> Result<Option<Strin
 }
 
 /// The command, as a user runs it. Its complaint where it fails.
-fn command(caribou: &Path, arguments: &[&str]) -> Result<Result<(), String>, Failure> {
+pub(crate) fn command(caribou: &Path, arguments: &[&str]) -> Result<Result<(), String>, Failure> {
     let done = Command::new(caribou).args(arguments).arg("--quiet").output()?;
     Ok(match done.status.success() {
         true => Ok(()),

@@ -12,6 +12,7 @@ use caribou_ir::{
     Code, Finding, Findings, Limits, Quantization, ReadError, ReadOptions, Reader, Report, Severity, Source,
     Training, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
+use caribou_optimize::memory;
 use caribou_reader_dl4j::Dl4jReader;
 use caribou_runtime::{Array, Session};
 use caribou_writer_dl4j::{Compression, Dl4jWriter};
@@ -26,6 +27,8 @@ const NOT_FINITE_PARAMETER: Code = Code("D0202");
 const NO_STATE: Code = Code("I0102");
 /// A training state that no longer fits.
 const STATE_DROPPED: Code = Code("I0103");
+/// A training state that is there, and not carried over.
+const ANEW: Code = Code("I0105");
 /// What a step of a gradual schedule does to the outputs.
 pub(crate) const STEP: Code = Code("I0104");
 /// Examples that the archive is compared on.
@@ -112,15 +115,34 @@ pub(crate) fn write(job: &Job, pass: Option<&mut Pass>) -> Result<Conversion, Fa
 }
 
 /// How training is to go on: from where it stands, if that was asked for and the model says it.
-fn training(training: Option<Training>, with_state: bool, findings: &mut Findings) -> Option<Training> {
-    let known = training.as_ref().is_some_and(|training| training.state.is_some());
-    if with_state && !known {
-        let message = "the model holds no training state that can be carried over: training starts anew";
-        findings.push(
-            Finding::new(Severity::Warning, NO_STATE, None, message).with_help(
-                "compile and train the model, and save it with its optimizer (include_optimizer=True)",
-            ),
-        );
+fn training(
+    training: Option<Training>,
+    with_state: bool,
+    archive: bool,
+    findings: &mut Findings,
+) -> Option<Training> {
+    let known = training.as_ref().and_then(|training| training.state.as_ref());
+    match known {
+        None if with_state => {
+            let message = "the model holds no training state that can be carried over: training starts anew";
+            findings.push(
+                Finding::new(Severity::Warning, NO_STATE, None, message).with_help(
+                    "compile and train the model, and save it with its optimizer (include_optimizer=True)",
+                ),
+            );
+        }
+        // An archive that was made of an archive may be expected to go on.
+        Some(known) if archive && !with_state => {
+            let message = format!(
+                "the {} training steps so far are not counted, and what the optimizer remembers is not carried over: training starts anew",
+                known.iterations
+            );
+            findings.push(
+                Finding::new(Severity::Note, ANEW, None, message)
+                    .with_help("give --with-training-state to go on from there"),
+            );
+        }
+        _ => {}
     }
     training.map(|mut training| {
         training.state = training.state.filter(|_| with_state);
@@ -128,13 +150,27 @@ fn training(training: Option<Training>, with_state: bool, findings: &mut Finding
     })
 }
 
-/// The optimizer's memory of weights that are others now is of no use.
-fn forget(training: &mut Option<Training>, findings: &mut Findings) {
-    let state = training.as_mut().and_then(|training| training.state.take());
-    if state.is_some_and(|state| !state.parameters.is_empty()) {
-        let message = "what the optimizer remembers belongs to the weights before, and is not carried over";
-        findings.push(Finding::new(Severity::Note, STATE_DROPPED, None, message));
+/// What the optimizer remembers of the weights that a pass has left as they were, or changed in place.
+fn followed(
+    training: &mut Training,
+    before: &ValidGraph,
+    changed: &Changed,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let Some(state) = training.state.take() else {
+        return Ok(());
+    };
+    let followed = memory::follow(training, &state, before, &changed.graph, changed.report.change())
+        .map_err(|error| Failure::model(format!("the training state: {error}")))?;
+    if !followed.dropped.is_empty() {
+        let layers = Vec::from_iter(followed.dropped).join(", ");
+        let message = format!(
+            "what the optimizer remembers of {layers} belongs to the weights before, and is not carried over"
+        );
+        findings.push(Finding::new(Severity::Warning, STATE_DROPPED, None, message));
     }
+    training.state = Some(followed.state);
+    Ok(())
 }
 
 /// Writes the archive and reads it back; it has its final name only after [`Destination::complete`].
@@ -150,7 +186,9 @@ fn convert(
         .chain(opened.source.weights())
         .cloned()
         .collect();
-    let read = job.parts.options(limits.clone());
+    let mut read = job.parts.options(limits.clone());
+    // After a transfer the optimizer starts anew.
+    read.training_state = job.with_training_state && job.surgery.is_none();
 
     let compression = match Compression::from(target.compression) {
         // Zeros and values of a grid deflate to a fraction; trained numbers do not.
@@ -178,18 +216,26 @@ fn convert(
     let mut trained = import.training;
     let passed = pass.is_some();
     if let Some(pass) = pass {
+        let before = sunk.clone();
         let changed = pass(Model {
             source: &source,
             graph: sunk,
         })?;
+        if let Some(trained) = trained.as_mut().filter(|_| job.with_training_state) {
+            followed(trained, &before, &changed, &mut conversion.findings)?;
+        }
         sunk = changed.graph;
         conversion.optimization = Some(changed.report);
         conversion.findings.extend(changed.findings);
         write_options.quantization = changed.quantization;
-        forget(&mut trained, &mut conversion.findings);
     }
 
-    write_options.training = training(trained, job.with_training_state, &mut conversion.findings);
+    write_options.training = training(
+        trained,
+        job.with_training_state,
+        opened.reader.name() == "dl4j",
+        &mut conversion.findings,
+    );
     let parameters = source.parameter_count();
     let buffered = BufWriter::with_capacity(1 << 20, archive.file());
     let mut sink = Progress::new(buffered, parameters as u64 * 4, job.arguments.quiet);

@@ -166,6 +166,7 @@ impl Parts {
             input_shapes: self.input_shapes.clone(),
             strict: self.strict,
             cut_unsupported: self.cut_unsupported,
+            training_state: false,
         }
     }
 }
@@ -257,6 +258,9 @@ pub(crate) struct Subject {
     pub(crate) parts: Parts,
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Carry over what the optimizer remembers of weights that are still the same, and the number of steps so far.
+    #[arg(long)]
+    pub(crate) with_training_state: bool,
 }
 
 /// Where an archive goes, and how it is written.

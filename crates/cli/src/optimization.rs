@@ -9,6 +9,7 @@ use crate::report::Conversion;
 use caribou_ir::{Rewrite, ValidGraph};
 use caribou_optimize::cost::{Cost, cost};
 use caribou_optimize::layer::LayerChange;
+use caribou_optimize::memory::Change;
 use caribou_runtime::{Array, Session};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -159,6 +160,15 @@ impl Truth {
 }
 
 impl Optimization {
+    /// What became of the weights that are others now.
+    pub(crate) fn change(&self) -> Change {
+        match self.pass {
+            _ if !self.rewrites.is_empty() => Change::Rewritten,
+            "prune" => Change::Pruned,
+            _ => Change::InPlace,
+        }
+    }
+
     /// The figures of `source` and `changed`, with nothing else yet.
     pub(crate) fn new(pass: &'static str, source: &ValidGraph, changed: &ValidGraph) -> Self {
         Self {
@@ -259,7 +269,7 @@ pub(crate) fn rewritten(
         parts: &subject.parts,
         target: &subject.target,
         unroll_recurrent: None,
-        with_training_state: false,
+        with_training_state: subject.with_training_state,
         surgery: None,
         repetitive,
         arguments,

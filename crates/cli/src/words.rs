@@ -1,17 +1,15 @@
 //! What the source says about its training, in words.
 
-use caribou_ir::{Clipping, Graph, LayerTraining, LearningRate, Normalizer, Regularization, Training};
+use caribou_ir::{
+    Clipping, Count, Graph, LayerTraining, LearningRate, Normalizer, Regularization, Training, Updater,
+};
 use std::fmt::Debug;
 
 /// One line: the optimiser with its constants, then the loss of each output.
 pub(crate) fn training(training: &Training, graph: &Graph) -> String {
     let mut parts = Vec::new();
     if let Some(updater) = &training.updater {
-        parts.push(format!(
-            "optimizer {}, learning rate {}",
-            constants(&updater.kind),
-            rate(&updater.learning_rate)
-        ));
+        parts.push(format!("optimizer {}", optimizer(updater)));
     }
     for loss in &training.losses {
         let output = graph
@@ -39,18 +37,15 @@ fn besides(training: &Training) -> Vec<String> {
             ));
         }
         if let Some(clipping) = updater.clipping {
-            let (what, limit) = match clipping {
-                Clipping::Value(limit) => ("each element", limit),
-                Clipping::Norm(limit) => ("the norm of each parameter", limit),
-            };
-            lines.push(format!(
-                "gradients clipped: {what} to {}",
-                number(&limit.to_string())
-            ));
+            lines.push(gradients(clipping));
         }
     }
     if let Some(state) = &training.state {
-        lines.push(format!("{} steps so far", state.iterations));
+        let epochs = match state.epochs {
+            0 => String::new(),
+            epochs => format!(", {epochs} epochs"),
+        };
+        lines.push(format!("{} steps so far{epochs}", state.iterations));
     }
     let named = |what: &str, wanted: &dyn Fn(&LayerTraining) -> Option<String>| {
         let layers = training.layers.iter();
@@ -67,10 +62,38 @@ fn besides(training: &Training) -> Vec<String> {
         let constraint = layer.constraint.or(layer.bias_constraint)?;
         Some(format!(" ({})", words(&constraint)))
     };
+    let own = |updater: &Option<Updater>| {
+        let updater = updater.as_ref()?;
+        let decay = match updater.weight_decay {
+            0.0 => String::new(),
+            decay => format!(", weight decay {}", number(&decay.to_string())),
+        };
+        let clipping = updater
+            .clipping
+            .map_or_else(String::new, |clipping| format!(", {}", gradients(clipping)));
+        Some(format!(" ({}{decay}{clipping})", optimizer(updater)))
+    };
+    lines.extend(named("optimizers of their own", &|layer| own(&layer.updater)));
+    lines.extend(named("optimizers of their biases", &|layer| own(&layer.bias_updater)));
     lines.extend(named("frozen", &|layer| layer.frozen.then(String::new)));
     lines.extend(named("penalties", &penalty));
     lines.extend(named("constraints", &constraint));
     lines
+}
+
+/// What is done to gradients.
+fn gradients(clipping: Clipping) -> String {
+    let (what, limit) = match clipping {
+        Clipping::Value(limit) => ("each element", Some(limit)),
+        Clipping::Norm(limit) => ("the norm of each parameter", Some(limit)),
+        Clipping::LayerNorm(limit) => ("the norm of each layer", Some(limit)),
+        Clipping::Unit => ("each parameter", None),
+        Clipping::LayerUnit => ("each layer", None),
+    };
+    match limit {
+        Some(limit) => format!("gradients clipped: {what} to {}", number(&limit.to_string())),
+        None => format!("gradients scaled: {what} to a norm of 1"),
+    }
 }
 
 /// One line: what is done to the first input before the network sees it.
@@ -106,11 +129,30 @@ pub(crate) fn normalizer(normalizer: &Normalizer) -> String {
 /// Channels whose numbers are shown.
 const SHOWN: usize = 4;
 
-/// A constant rate is its number; a schedule is told by its first.
+/// The rule with its constants and its rate.
+fn optimizer(updater: &Updater) -> String {
+    let counted = match (&updater.learning_rate, updater.counts) {
+        (LearningRate::Constant(_), _) | (_, Count::Steps) => "",
+        (_, Count::Epochs) => " by epoch",
+    };
+    let rate = rate(&updater.learning_rate);
+    format!("{}, learning rate {rate}{counted}", constants(&updater.kind))
+}
+
+/// A constant rate is its number; a schedule is told with its constants.
 fn rate(rate: &LearningRate) -> String {
     match rate {
         LearningRate::Constant(rate) => number(&rate.to_string()),
-        schedule => format!("{} at first, by a schedule", number(&schedule.at(0).to_string())),
+        LearningRate::Piecewise(stairs) => {
+            let told: Vec<String> = stairs
+                .iter()
+                .take(SHOWN)
+                .map(|(from, rate)| format!("{from}: {}", number(&rate.to_string())))
+                .collect();
+            let more = if stairs.len() > SHOWN { ", …" } else { "" };
+            format!("piecewise ({}{more})", told.join(", "))
+        }
+        schedule => constants(schedule).to_lowercase(),
     }
 }
 

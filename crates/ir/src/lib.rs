@@ -61,7 +61,7 @@ pub use shape::{Dim, Infer, Shape, ShapeError};
 pub use source::Source;
 pub use tensor::{Entries, ReadAt, Tensor, TensorData, TensorError};
 pub use training::{
-    Clipping, Constraint, LayerTraining, LearningRate, Loss, LossKind, ParameterState, Regularization,
+    Clipping, Constraint, Count, LayerTraining, LearningRate, Loss, LossKind, ParameterState, Regularization,
     Scheme, Training, TrainingState, Updater, UpdaterKind,
 };
 pub use validate::{ValidGraph, Validator};

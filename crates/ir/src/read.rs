@@ -28,6 +28,8 @@ pub struct ReadOptions {
     pub strict: bool,
     /// Whether a layer that can't be expressed ends the network before it instead of being refused.
     pub cut_unsupported: bool,
+    /// Whether what the optimiser remembers is wanted, where the format has it apart from the rest.
+    pub training_state: bool,
 }
 
 /// A model as it was read.

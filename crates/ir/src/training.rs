@@ -118,9 +118,27 @@ pub enum UpdaterKind {
         /// Added to both roots.
         epsilon: f64,
     },
+    /// No steps.
+    NoOp,
 }
 
-/// The size of a step, by the number `t` of steps before it.
+impl UpdaterKind {
+    /// Whether the first vector that the rule keeps is a direction, a velocity or a mean of gradients, which moves a parameter
+    /// without a gradient too. The others only scale steps.
+    pub fn keeps_direction(&self) -> bool {
+        match self {
+            Self::Momentum { .. }
+            | Self::Nesterovs { .. }
+            | Self::Adam { .. }
+            | Self::AmsGrad { .. }
+            | Self::AdaMax { .. }
+            | Self::Nadam { .. } => true,
+            Self::Sgd | Self::RmsProp { .. } | Self::AdaGrad { .. } | Self::AdaDelta { .. } | Self::NoOp => false,
+        }
+    }
+}
+
+/// The size of a step, by the number `t` of steps, or of passes over the data, before it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LearningRate {
     /// The same for all.
@@ -181,6 +199,12 @@ pub enum Clipping {
     Value(f64),
     /// The gradient of each parameter tensor to a Euclidean norm of at most this.
     Norm(f64),
+    /// The gradients of all parameters of a layer together to a Euclidean norm of at most this.
+    LayerNorm(f64),
+    /// The gradient of each parameter tensor to a Euclidean norm of one.
+    Unit,
+    /// The gradients of all parameters of a layer together to a Euclidean norm of one.
+    LayerUnit,
 }
 
 /// An optimiser with its learning rate.
@@ -194,6 +218,18 @@ pub struct Updater {
     pub weight_decay: f64,
     /// What is done to gradients first.
     pub clipping: Option<Clipping>,
+    /// What a schedule of the learning rate counts.
+    pub counts: Count,
+}
+
+/// What a schedule counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Count {
+    /// Steps.
+    #[default]
+    Steps,
+    /// Passes over the data.
+    Epochs,
 }
 
 impl Updater {
@@ -204,6 +240,7 @@ impl Updater {
             learning_rate: LearningRate::Constant(learning_rate),
             weight_decay: 0.0,
             clipping: None,
+            counts: Count::Steps,
         }
     }
 }
@@ -268,6 +305,10 @@ pub struct LayerTraining {
     pub bias_constraint: Option<Constraint>,
     /// How it was initialised, for whoever does it again.
     pub scheme: Scheme,
+    /// The optimiser of its parameters, where it is another than that of the network.
+    pub updater: Option<Updater>,
+    /// The optimiser of its biases, where it is another than that of its kernels.
+    pub bias_updater: Option<Updater>,
 }
 
 /// What the updater remembers of one parameter.
@@ -286,6 +327,8 @@ pub struct ParameterState {
 pub struct TrainingState {
     /// Steps so far.
     pub iterations: u64,
+    /// Passes over the data so far; zero where the source does not count them.
+    pub epochs: u64,
     /// For each parameter that has been trained.
     pub parameters: Vec<ParameterState>,
 }

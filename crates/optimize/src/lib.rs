@@ -12,6 +12,8 @@
 //! | [`prune`](mod@prune) | the smallest weights become 0 |
 //! | [`quantize`](mod@quantize) | weights become values of a grid, and the integers behind them are recorded |
 //!
+//! [`memory`] says what of an optimiser's state outlives a pass.
+//!
 //! [`cost`] counts what a network costs before and after, in three figures that are never mixed: bytes on disk (of the archive,
 //! which the caller measures), bytes in memory, and multiplications with addition.
 
@@ -22,6 +24,7 @@ mod error;
 mod kernel;
 pub mod kernels;
 pub mod layer;
+pub mod memory;
 pub mod prune;
 pub mod quantize;
 pub mod selection;

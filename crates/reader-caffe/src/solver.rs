@@ -49,10 +49,8 @@ pub(crate) fn training(solver: &SolverParameter, net: &Net, findings: &mut Findi
         );
     }
     let updater = Updater {
-        kind,
         learning_rate,
-        weight_decay: 0.0,
-        clipping: None,
+        ..Updater::new(kind, 0.0)
     };
     let mut training = Training {
         updater: Some(updater),

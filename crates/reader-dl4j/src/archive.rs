@@ -16,8 +16,8 @@ pub(crate) struct Archive {
     /// All parameters, one behind the other.
     pub(crate) parameters: Tensor,
     pub(crate) holds_java_object: bool,
-    /// Whether it has a state of the optimiser.
-    pub(crate) holds_state: bool,
+    /// What the optimiser remembers, or why it can't be read, where it was asked for and is there.
+    pub(crate) state: Option<Result<Tensor, String>>,
     /// The bytes of its normaliser, if it has one.
     pub(crate) normalizer: Option<Vec<u8>>,
     /// What its quantized parameters stand for, where it says so.
@@ -31,7 +31,7 @@ pub(crate) fn is_archive(source: &Source) -> bool {
             .is_ok_and(|zip| zip.index_for_name(CONFIGURATION).is_some())
 }
 
-pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Archive, ReadError> {
+pub(crate) fn open(source: &Source, limits: &Limits, with_state: bool) -> Result<Archive, ReadError> {
     let damaged = |message: String| ReadError::Format {
         path: source.path().to_path_buf(),
         message,
@@ -44,10 +44,14 @@ pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Archive, ReadErro
         .ok_or_else(|| damaged(format!("there is no {CONFIGURATION} in it")))?;
     let configuration =
         Configuration::parse(&text).map_err(|error| damaged(format!("{CONFIGURATION}: {error}")))?;
-    let parameters = parameters(source, &mut zip, limits).map_err(damaged)?;
+    let parameters = array(source, &mut zip, COEFFICIENTS, limits)
+        .and_then(|array| array.ok_or_else(|| format!("there is no {COEFFICIENTS} in it")))
+        .map_err(damaged)?;
     let holds_java_object = zip.index_for_name(PREPROCESSOR).is_some();
     let normalizer = inflate(&mut zip, NORMALIZER, limits.text_bytes as u64).map_err(damaged)?;
-    let holds_state = zip.index_for_name(UPDATER_STATE).is_some();
+    let state = with_state
+        .then(|| array(source, &mut zip, UPDATER_STATE, limits).transpose())
+        .flatten();
     let quantization = inflate(&mut zip, QUANTIZATION, limits.text_bytes as u64)
         .and_then(|bytes| {
             let parse = |bytes: Vec<u8>| QuantizationEntry::parse(&bytes, parameters.len());
@@ -58,7 +62,7 @@ pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Archive, ReadErro
         })
         .map_err(damaged)?;
     Ok(Archive {
-        holds_state,
+        state,
         quantization,
         normalizer,
         configuration,
@@ -84,15 +88,16 @@ fn inflate(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, limit: u64) -> Resul
     Ok(Some(bytes))
 }
 
-/// The parameter vector: read from the map where it is stored as it is.
-fn parameters(
+/// The vector in an entry: read from the map where it is stored as it is. `None` when there is no such entry.
+fn array(
     source: &Source,
     zip: &mut ZipArchive<Cursor<&[u8]>>,
+    name: &str,
     limits: &Limits,
-) -> Result<Tensor, String> {
-    let fail = |error: String| format!("{COEFFICIENTS}: {error}");
-    let Some(index) = zip.index_for_name(COEFFICIENTS) else {
-        return Err(format!("there is no {COEFFICIENTS} in it"));
+) -> Result<Option<Tensor>, String> {
+    let fail = |error: String| format!("{name}: {error}");
+    let Some(index) = zip.index_for_name(name) else {
+        return Ok(None);
     };
     let stored = {
         let entry = zip.by_index(index).map_err(|error| fail(error.to_string()))?;
@@ -104,7 +109,7 @@ fn parameters(
             .flatten()
     };
     let (header, data) = match stored {
-        Some((start, end)) if start == end => return Ok(Tensor::vector(&[])),
+        Some((start, end)) if start == end => return Ok(Some(Tensor::vector(&[]))),
         Some((start, end)) => {
             let header = read_header(&source.bytes()[start..end]).map_err(|error| fail(error.to_string()))?;
             let payload = start + header.payload;
@@ -115,9 +120,9 @@ fn parameters(
             )
         }
         None => {
-            let bytes = inflate(zip, COEFFICIENTS, limits.inflated_bytes)?.unwrap_or_default();
+            let bytes = inflate(zip, name, limits.inflated_bytes)?.unwrap_or_default();
             if bytes.is_empty() {
-                return Ok(Tensor::vector(&[]));
+                return Ok(Some(Tensor::vector(&[])));
             }
             let header = read_header(&bytes).map_err(|error| fail(error.to_string()))?;
             let end = header.payload + header.elements * header.dtype.size();
@@ -134,5 +139,7 @@ fn parameters(
         ArrayType::Half => DType::F16,
         ArrayType::Bfloat16 => DType::BF16,
     };
-    Tensor::new(&[elements], dtype, Endian::Big, data).map_err(|error| fail(error.to_string()))
+    Tensor::new(&[elements], dtype, Endian::Big, data)
+        .map(Some)
+        .map_err(|error| fail(error.to_string()))
 }

@@ -42,14 +42,15 @@ impl Builder {
         }
     }
 
-    pub(crate) fn finish(mut self) -> (Graph, Findings) {
+    /// The graph, what there is to say about it, and what of the parameters went where.
+    pub(crate) fn finish(mut self) -> (Graph, Findings, Parameters) {
         let left = self.parameters.left();
         if left > 0 && !self.findings.has_errors() {
             let message = format!("{left} parameters are left over when all layers have theirs");
             self.findings
                 .push(Finding::new(Severity::Error, PARAMETERS, None, message));
         }
-        (self.graph, self.findings)
+        (self.graph, self.findings, self.parameters)
     }
 
     /// Reads the whole network.
@@ -189,13 +190,13 @@ impl Builder {
 
     pub(crate) fn take(&mut self, shape: &[usize], origin: &Origin) -> Built<Tensor> {
         self.parameters
-            .take(shape)
+            .take(shape, &origin.layer)
             .map_err(|error| refuse(PARAMETERS, origin, error.to_string()))
     }
 
     pub(crate) fn take_fortran(&mut self, shape: &[usize], origin: &Origin) -> Built<Tensor> {
         self.parameters
-            .take_fortran(shape)
+            .take_fortran(shape, &origin.layer)
             .map_err(|error| refuse(PARAMETERS, origin, error.to_string()))
     }
 

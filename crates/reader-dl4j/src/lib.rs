@@ -17,6 +17,7 @@ use caribou_ir::{
     Severity, Source, Tensor,
 };
 use caribou_writer_dl4j::format::{Configuration, QuantizationEntry, read_normalizer};
+use parameters::Parameters;
 
 /// Reads DL4J archives.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,18 +37,18 @@ impl Reader for Dl4jReader {
     }
 
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
-        let archive = archive::open(source, &options.limits)?;
+        let archive = archive::open(source, &options.limits, options.training_state)?;
         let build = |options: &ReadOptions| {
             let mut builder = build::Builder::new(archive.parameters.clone());
             builder.network(&archive.configuration, options);
             builder.finish()
         };
-        let (mut graph, mut findings) = build(options);
+        let (mut graph, mut findings, mut parameters) = build(options);
         if findings.has_errors()
             && options.input_shapes.is_empty()
-            && let Some((sized, sides, found)) = sized(&archive.configuration, options, build)
+            && let Some((sized, sides, found, taken)) = sized(&archive.configuration, options, build)
         {
-            (graph, findings) = (sized, found);
+            (graph, findings, parameters) = (sized, found, taken);
             let message = format!(
                 "an archive does not store the size of images: {sides} x {sides} is the smallest that fits what follows"
             );
@@ -79,14 +80,21 @@ impl Reader for Dl4jReader {
                 findings,
             });
         }
-        let training = training::training(&archive.configuration, &mut findings);
-        if archive.holds_state
-            && training
-                .as_ref()
-                .is_some_and(|training| training.updater.is_some())
-        {
-            let message = "what the optimiser remembers (updaterState.bin) is not read: training starts anew from there";
-            findings.push(Finding::new(Severity::Note, STATE, None, message));
+        let mut training = training::training(&archive.configuration, &mut findings);
+        if let (Some(training), Some(state)) = (&mut training, archive.state) {
+            let known = state.and_then(|state| {
+                let (taken, copied) = (&parameters.taken, &parameters.copied);
+                training::state::parameters(&archive.configuration, taken, copied, &state)
+            });
+            match known {
+                Ok(known) => training.state.get_or_insert_default().parameters = known,
+                Err(reason) => {
+                    let message = format!(
+                        "what the optimiser remembers (updaterState.bin) is not carried over: {reason}; training starts anew from there"
+                    );
+                    findings.push(Finding::new(Severity::Warning, STATE, None, message));
+                }
+            }
         }
         let format = format!("DeepLearning4j {}", archive.configuration.class());
         Ok(Import {
@@ -108,8 +116,8 @@ const LARGEST: usize = 1024;
 fn sized(
     configuration: &Configuration,
     options: &ReadOptions,
-    build: impl Fn(&ReadOptions) -> (Graph, Findings),
-) -> Option<(Graph, usize, Findings)> {
+    build: impl Fn(&ReadOptions) -> (Graph, Findings, Parameters),
+) -> Option<(Graph, usize, Findings, Parameters)> {
     let name = match configuration {
         Configuration::MultiLayer(_) => "input",
         Configuration::Graph(network) => match network.network_inputs.as_slice() {
@@ -129,8 +137,8 @@ fn sized(
             input_shapes: vec![shape.collect()],
             ..options.clone()
         };
-        let (graph, findings) = build(&options);
-        (!findings.has_errors()).then_some((graph, side, findings))
+        let (graph, findings, parameters) = build(&options);
+        (!findings.has_errors()).then_some((graph, side, findings, parameters))
     })
 }
 
@@ -145,7 +153,7 @@ pub fn quantization(
     source: &Source,
     limits: &Limits,
 ) -> Result<Option<(QuantizationEntry, Tensor)>, ReadError> {
-    let archive = archive::open(source, limits)?;
+    let archive = archive::open(source, limits, false)?;
     Ok(archive.quantization.map(|entry| (entry, archive.parameters)))
 }
 

@@ -1,61 +1,83 @@
 //! What an archive says of its training.
 
+mod loss;
+pub(crate) mod state;
+mod updater;
+
 use caribou_ir::{
-    Clipping, Code, Constraint, Finding, Findings, LayerTraining, LearningRate, Loss, LossKind,
-    Regularization, Scheme, Severity, Training, TrainingState, Updater, UpdaterKind,
+    Clipping, Code, Constraint, Finding, Findings, LayerTraining, Regularization, Scheme, Severity, Training,
+    TrainingState, Updater,
 };
 use caribou_writer_dl4j::format::{
-    Configuration, Constraint as Forced, Layer, LossFunction, Rate, Regularization as Penalty, RowVector,
-    Schedule, ScheduleType, Updater as Class, Vertex,
+    Configuration, Constraint as Forced, Layer, Regularization as Penalty, Schedule, Updater as Class, Vertex,
 };
+use std::collections::BTreeMap;
 
 /// What the archive says of its training that is not, or not wholly, carried over.
 const LOST: Code = Code("D0308");
 
 /// A layer by the name that it has in the graph.
-struct Part {
-    name: String,
-    layer: Layer,
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) layer: Layer,
+    /// Whether its gradients are divided by the number of examples.
+    mini_batch: bool,
 }
 
-/// How training was going on in DL4J: the optimiser, the losses, and what is special to single layers.
+impl Part {
+    /// Whether it has parameters.
+    fn learns(&self) -> bool {
+        !self.layer.variables().is_empty()
+    }
+
+    fn is_frozen(&self) -> bool {
+        matches!(self.layer, Layer::FrozenLayer(_) | Layer::FrozenLayerWithBackprop(_))
+    }
+}
+
+/// How training was going on in DL4J: the optimiser, the losses, and what is special to single layers; without what the
+/// optimiser remembers.
 pub(crate) fn training(configuration: &Configuration, findings: &mut Findings) -> Option<Training> {
     let parts = parts(configuration);
     let mut training = Training::default();
-    let updaters: Vec<(&Part, &Class)> = parts
-        .iter()
-        .filter(|part| !part.layer.variables().is_empty())
-        .filter_map(|part| Some((part, core(&part.layer).base()?.iupdater.as_ref()?)))
-        .collect();
-    let still = Class::still();
-    let first = updaters
-        .iter()
-        .map(|(_, class)| *class)
-        .find(|class| **class != still)
-        .or_else(|| updaters.first().map(|(_, class)| *class))
-        .or_else(|| parts.iter().find_map(|part| part.layer.base()?.iupdater.as_ref()));
-    training.updater = first.and_then(|class| updater(class, findings));
-    let mut others = Vec::new();
-    for (part, class) in &updaters {
-        if Some(*class) == first {
+    let mut own = BTreeMap::new();
+    for (i, part) in parts.iter().enumerate().filter(|(_, part)| part.learns()) {
+        own.insert(i, optimisers(part, findings));
+    }
+    let still = Some(Class::still());
+    let moves = |i: &usize| core(&parts[*i].layer).base().is_some_and(|base| base.iupdater != still);
+    let mut known = own.iter().filter_map(|(i, (kernels, _))| Some((i, kernels.as_ref()?)));
+    training.updater = known
+        .clone()
+        .find(|(i, _)| moves(i) && !parts[**i].is_frozen())
+        .or_else(|| known.clone().find(|(i, _)| moves(i)))
+        .or_else(|| known.next())
+        .map(|(_, updater)| updater.clone())
+        .or_else(|| {
+            let mut classes = parts.iter().filter_map(|part| part.layer.base()?.iupdater.as_ref());
+            classes.find_map(updater::rule)
+        });
+    if training.updater.is_none() && !own.is_empty() {
+        let message = "no updater, or schedule, is known: plain gradient descent takes its place";
+        lost(findings, message.into());
+    }
+    for (i, part) in parts.iter().enumerate() {
+        layer(part, &mut training, findings);
+        let Some((kernels, biases)) = own.remove(&i) else {
+            continue;
+        };
+        let network = training.updater.clone();
+        let layer = training.layers.entry(part.name.clone()).or_default();
+        if !moves(&i) {
+            layer.frozen = true;
             continue;
         }
-        match **class == still {
-            true => training.layers.entry(part.name.clone()).or_default().frozen = true,
-            false => others.push(part.name.as_str()),
+        layer.updater = kernels.filter(|kernels| Some(kernels) != network.as_ref());
+        let kernels = layer.updater.as_ref().or(network.as_ref());
+        layer.bias_updater = biases.filter(|biases| Some(biases) != kernels);
+        if *layer == LayerTraining::default() {
+            training.layers.remove(&part.name);
         }
-    }
-    if !others.is_empty() {
-        lost(
-            findings,
-            format!(
-                "layers with another updater get that of the first: {}",
-                others.join(", ")
-            ),
-        );
-    }
-    for part in &parts {
-        layer(part, &mut training, findings);
     }
     if let Configuration::Graph(network) = configuration {
         for name in network.vertices.keys() {
@@ -64,26 +86,109 @@ pub(crate) fn training(configuration: &Configuration, findings: &mut Findings) -
             }
         }
     }
-    training.losses = losses(configuration, &parts, findings);
-    let steps = match configuration {
-        Configuration::MultiLayer(network) => network.iteration_count,
-        Configuration::Graph(network) => network.iteration_count,
-    };
-    if let Some(steps) = u64::try_from(steps).ok().filter(|&steps| steps > 0) {
+    training.losses = loss::losses(configuration, &parts, findings);
+    let (steps, epochs) = configuration.counts();
+    if steps > 0 || epochs > 0 {
         training.state = Some(TrainingState {
             iterations: steps,
+            epochs,
             parameters: Vec::new(),
         });
     }
+    besides(configuration, &parts, findings);
     (!parts.is_empty()).then_some(training)
+}
+
+/// The optimisers of the kernels and of the biases of a layer, with the decay of weights and what is done to gradients.
+fn optimisers(part: &Part, findings: &mut Findings) -> (Option<Updater>, Option<Updater>) {
+    let Some(base) = core(&part.layer).base() else {
+        return (None, None);
+    };
+    let Some(class) = base.iupdater.as_ref() else {
+        return (None, None);
+    };
+    let limit = base.gradient_normalization_threshold.unwrap_or(1.0);
+    let clipping = match base.gradient_normalization.as_deref() {
+        None | Some("None") => None,
+        Some("ClipElementWiseAbsoluteValue") => Some(Clipping::Value(limit)),
+        Some("ClipL2PerParamType") => Some(Clipping::Norm(limit)),
+        Some("ClipL2PerLayer") => Some(Clipping::LayerNorm(limit)),
+        Some("RenormalizeL2PerParamType") => Some(Clipping::Unit),
+        Some("RenormalizeL2PerLayer") => Some(Clipping::LayerUnit),
+        Some(other) => {
+            lost(
+                findings,
+                format!("{}: not carried over: gradientNormalization {other}", part.name),
+            );
+            None
+        }
+    };
+    let mut whole = |class: &Class, penalties: &[Penalty]| {
+        let Some(rule) = updater::rule(class) else {
+            lost(
+                findings,
+                format!(
+                    "{}: its updater, or the schedule of that, is not known, and that of the network takes its place",
+                    part.name
+                ),
+            );
+            return None;
+        };
+        let decay = penalties.iter().find_map(|penalty| match penalty {
+            Penalty::WeightDecay {
+                coeff: Schedule::Fixed { value },
+                apply_lr: true,
+            } => Some(*value),
+            _ => None,
+        });
+        Some(Updater {
+            weight_decay: decay.unwrap_or(0.0),
+            clipping,
+            ..rule
+        })
+    };
+    let kernels = whole(class, &base.regularization);
+    let biased = part.layer.stored_variables().iter().any(|name| name.ends_with('b'));
+    let class = base.bias_updater.as_ref().unwrap_or(class);
+    let biases = if biased {
+        whole(class, &base.regularization_bias)
+    } else {
+        None
+    };
+    (kernels, biases)
+}
+
+/// What has no place among the layers.
+fn besides(configuration: &Configuration, parts: &[Part], findings: &mut Findings) {
+    let backpropagation = match configuration {
+        Configuration::MultiLayer(network) => &network.backprop_type,
+        Configuration::Graph(network) => &network.backprop_type,
+    };
+    if backpropagation != "Standard" {
+        let message = format!("not carried over: backpropType {backpropagation}; training goes through all steps");
+        lost(findings, message);
+    }
+    let unlike = |what: &str, has: &dyn Fn(&Part) -> bool| {
+        let named: Vec<&str> = parts
+            .iter()
+            .filter(|part| part.learns() && has(part))
+            .map(|part| part.name.as_str())
+            .collect();
+        (!named.is_empty()).then(|| format!("not carried over: {what} of {}", named.join(", ")))
+    };
+    let whole = unlike("miniBatch false (gradients are divided by the number of examples)", &|part| !part.mini_batch);
+    let noise = unlike("weightNoise", &|part| {
+        core(&part.layer).base().is_some_and(|base| base.weight_noise.is_some())
+    });
+    whole.into_iter().chain(noise).for_each(|message| lost(findings, message));
 }
 
 fn lost(findings: &mut Findings, message: String) {
     findings.push(Finding::new(Severity::Warning, LOST, None, message));
 }
 
-/// The layers of the network by the names that they have in the graph.
-fn parts(configuration: &Configuration) -> Vec<Part> {
+/// The layers of the network by the names that they have in the graph, in the order of their parameters.
+pub(crate) fn parts(configuration: &Configuration) -> Vec<Part> {
     match configuration {
         Configuration::MultiLayer(network) => network
             .confs
@@ -94,16 +199,19 @@ fn parts(configuration: &Configuration) -> Vec<Part> {
                 Part {
                     name: name.unwrap_or_else(|| format!("layer{i}")),
                     layer: conf.layer.clone(),
+                    mini_batch: conf.mini_batch,
                 }
             })
             .collect(),
         Configuration::Graph(network) => network
-            .vertices
-            .keys()
-            .filter_map(|name| match network.vertex(name) {
+            .order()
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|name| match network.vertex(&name) {
                 Some(Vertex::Layer { layer_conf, .. }) => Some(Part {
-                    name: name.clone(),
-                    layer: layer_conf.layer.clone(),
+                    name,
+                    layer: layer_conf.layer,
+                    mini_batch: layer_conf.mini_batch,
                 }),
                 _ => None,
             })
@@ -147,8 +255,8 @@ fn layer(part: &Part, training: &mut Training, findings: &mut Findings) {
     };
     let mut own = training.layers.remove(&part.name).unwrap_or_default();
     let mut missing: Vec<String> = Vec::new();
-    own.regularization = penalties(&base.regularization, training, &mut missing);
-    own.bias_regularization = penalties(&base.regularization_bias, training, &mut missing);
+    own.regularization = penalties(&base.regularization, &mut missing);
+    own.bias_regularization = penalties(&base.regularization_bias, &mut missing);
     for class in base.constraints.iter().flatten() {
         match constraint(class) {
             Some((constraint, kernels, biases)) => {
@@ -171,19 +279,6 @@ fn layer(part: &Part, training: &mut Training, findings: &mut Findings) {
         Some("WeightInitConstant") => Scheme::Zero,
         _ => Scheme::Xavier,
     };
-    let limit = base.gradient_normalization_threshold.unwrap_or(1.0);
-    let clipping = match base.gradient_normalization.as_deref() {
-        None | Some("None") => None,
-        Some("ClipElementWiseAbsoluteValue") => Some(Clipping::Value(limit)),
-        Some("ClipL2PerParamType") => Some(Clipping::Norm(limit)),
-        Some(other) => {
-            missing.push(format!("gradientNormalization {other}"));
-            None
-        }
-    };
-    if let (Some(updater), Some(_)) = (&mut training.updater, clipping) {
-        updater.clipping = clipping;
-    }
     if !missing.is_empty() {
         lost(
             findings,
@@ -196,7 +291,7 @@ fn layer(part: &Part, training: &mut Training, findings: &mut Findings) {
 }
 
 /// Penalties of a parameter; a decay of weights belongs to the updater.
-fn penalties(list: &[Penalty], training: &mut Training, missing: &mut Vec<String>) -> Regularization {
+fn penalties(list: &[Penalty], missing: &mut Vec<String>) -> Regularization {
     let mut own = Regularization::default();
     for penalty in list {
         match penalty {
@@ -208,14 +303,9 @@ fn penalties(list: &[Penalty], training: &mut Training, missing: &mut Vec<String
                 l2: Schedule::Fixed { value },
             } => own.l2 = value / 2.0,
             Penalty::WeightDecay {
-                coeff: Schedule::Fixed { value },
+                coeff: Schedule::Fixed { .. },
                 apply_lr: true,
-            } => match &mut training.updater {
-                Some(updater) if updater.weight_decay == 0.0 || updater.weight_decay == *value => {
-                    updater.weight_decay = *value;
-                }
-                _ => missing.push("a weight decay of its own".into()),
-            },
+            } => {}
             _ => missing.push("a penalty".into()),
         }
     }
@@ -243,232 +333,4 @@ fn constraint(class: &Forced) -> Option<(Constraint, bool, bool)> {
     let biases = params.iter().any(|name| name == "b");
     let kernels = params.is_empty() || params.iter().any(|name| name != "b");
     Some((constraint, kernels, biases))
-}
-
-/// The losses of the outputs, as DL4J computes them.
-fn losses(configuration: &Configuration, parts: &[Part], findings: &mut Findings) -> Vec<Loss> {
-    let outputs: Vec<&str> = match configuration {
-        Configuration::MultiLayer(_) => parts.last().map(|part| part.name.as_str()).into_iter().collect(),
-        Configuration::Graph(network) => network.network_outputs.iter().map(String::as_str).collect(),
-    };
-    let mut losses = Vec::new();
-    for (output, name) in outputs.into_iter().enumerate() {
-        let part = parts.iter().find(|part| part.name == name);
-        let function = match part.map(|part| core(&part.layer)) {
-            Some(Layer::OutputLayer(layer)) => &layer.loss_fn,
-            Some(Layer::RnnOutputLayer(layer)) => &layer.loss_fn,
-            Some(Layer::LossLayer(layer)) => &layer.loss_fn,
-            Some(Layer::RnnLossLayer(layer)) => &layer.loss_fn,
-            Some(Layer::CnnLossLayer(layer)) => &layer.loss_fn,
-            Some(Layer::Cnn3DLossLayer(layer)) => &layer.loss_fn,
-            _ => continue,
-        };
-        let Some((kind, clip, weights)) = kind(function) else {
-            lost(
-                findings,
-                format!("{name}: its loss is not known, and the usual one takes its place"),
-            );
-            continue;
-        };
-        let weight = match weights.map(|row| row.data.as_slice()) {
-            None => 1.0,
-            Some([first, rest @ ..]) if rest.iter().all(|weight| weight == first) => *first,
-            Some(_) => {
-                lost(
-                    findings,
-                    format!("{name}: the weights of its loss are not carried over"),
-                );
-                1.0
-            }
-        };
-        losses.push(Loss {
-            output,
-            kind,
-            weight,
-            clip,
-            summed: true,
-        });
-    }
-    losses
-}
-
-/// The function of a loss, how it clips probabilities, and its weights.
-fn kind(function: &LossFunction) -> Option<(LossKind, f64, Option<&RowVector>)> {
-    const CLIP: f64 = 1e-10;
-    Some(match function {
-        LossFunction::Mse { weights } => (LossKind::MeanSquaredError, CLIP, weights.as_ref()),
-        LossFunction::Mae { weights } => (LossKind::MeanAbsoluteError, CLIP, weights.as_ref()),
-        LossFunction::Mape { weights } => (LossKind::MeanAbsolutePercentageError, CLIP, weights.as_ref()),
-        LossFunction::Msle { weights } => (LossKind::MeanSquaredLogarithmicError, CLIP, weights.as_ref()),
-        LossFunction::BinaryXent { clip_eps, weights } => {
-            (LossKind::BinaryCrossEntropy, *clip_eps, weights.as_ref())
-        }
-        LossFunction::Mcxent {
-            softmax_clip_eps,
-            weights,
-        } => (
-            LossKind::CategoricalCrossEntropy,
-            *softmax_clip_eps,
-            weights.as_ref(),
-        ),
-        LossFunction::SparseMcxent {
-            softmax_clip_eps,
-            weights,
-        } => (
-            LossKind::SparseCategoricalCrossEntropy,
-            *softmax_clip_eps,
-            weights.as_ref(),
-        ),
-        LossFunction::Hinge => (LossKind::Hinge, CLIP, None),
-        LossFunction::SquaredHinge => (LossKind::SquaredHinge, CLIP, None),
-        LossFunction::Kld => (LossKind::KullbackLeiblerDivergence, CLIP, None),
-        LossFunction::Poisson => (LossKind::Poisson, CLIP, None),
-        LossFunction::CosineProximity => (LossKind::CosineSimilarity, CLIP, None),
-        LossFunction::Unknown(value) => {
-            // The same function under an older name.
-            let class = value.get("@class")?.as_str()?;
-            let weighted = value.get("weights").is_some_and(|weights| !weights.is_null());
-            if !class.ends_with(".LossNegativeLogLikelihood") || weighted {
-                return None;
-            }
-            (LossKind::CategoricalCrossEntropy, CLIP, None)
-        }
-    })
-}
-
-/// The optimiser of a class.
-fn updater(class: &Class, findings: &mut Findings) -> Option<Updater> {
-    let read = rule(class);
-    if read.is_none() {
-        lost(
-            findings,
-            "the updater, or its schedule, is not known: plain gradient descent takes its place".into(),
-        );
-    }
-    read
-}
-
-fn rule(class: &Class) -> Option<Updater> {
-    let (kind, rate) = match class.clone() {
-        Class::Sgd { rate } => (UpdaterKind::Sgd, rate),
-        Class::Nesterovs { rate, momentum } => (UpdaterKind::Nesterovs { momentum }, rate),
-        Class::Adam {
-            rate,
-            beta1,
-            beta2,
-            epsilon,
-        } => (
-            UpdaterKind::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            },
-            rate,
-        ),
-        Class::AmsGrad {
-            rate,
-            beta1,
-            beta2,
-            epsilon,
-        } => (
-            UpdaterKind::AmsGrad {
-                beta1,
-                beta2,
-                epsilon,
-            },
-            rate,
-        ),
-        Class::AdaMax {
-            rate,
-            beta1,
-            beta2,
-            epsilon,
-        } => (
-            UpdaterKind::AdaMax {
-                beta1,
-                beta2,
-                epsilon,
-            },
-            rate,
-        ),
-        Class::Nadam {
-            rate,
-            beta1,
-            beta2,
-            epsilon,
-        } => (
-            UpdaterKind::Nadam {
-                beta1,
-                beta2,
-                epsilon,
-            },
-            rate,
-        ),
-        Class::RmsProp {
-            rate,
-            rms_decay,
-            epsilon,
-        } => (
-            UpdaterKind::RmsProp {
-                decay: rms_decay,
-                epsilon,
-            },
-            rate,
-        ),
-        Class::AdaGrad { rate, epsilon } => (UpdaterKind::AdaGrad { epsilon }, rate),
-        Class::AdaDelta { rho, epsilon } => (UpdaterKind::AdaDelta { rho, epsilon }, Rate::constant(1.0)),
-        Class::Unknown(_) => return None,
-    };
-    Some(Updater {
-        learning_rate: learning_rate(&rate)?,
-        ..Updater::new(kind, 0.0)
-    })
-}
-
-/// A rate, or a schedule that counts steps.
-fn learning_rate(rate: &Rate) -> Option<LearningRate> {
-    const STEPS: ScheduleType = ScheduleType::Iteration;
-    match rate.schedule() {
-        None => rate.value().map(LearningRate::Constant),
-        Some(&Schedule::Fixed { value }) => Some(LearningRate::Constant(value)),
-        Some(&Schedule::Exponential {
-            schedule_type: STEPS,
-            initial_value,
-            gamma,
-        }) => Some(LearningRate::Exponential {
-            initial: initial_value,
-            gamma,
-        }),
-        Some(&Schedule::Step {
-            schedule_type: STEPS,
-            initial_value,
-            decay_rate,
-            step,
-        }) => Some(LearningRate::Step {
-            initial: initial_value,
-            decay: decay_rate,
-            steps: step,
-        }),
-        Some(&Schedule::Inverse {
-            schedule_type: STEPS,
-            initial_value,
-            gamma,
-            power: 1.0,
-        }) => Some(LearningRate::Inverse {
-            initial: initial_value,
-            gamma,
-        }),
-        Some(Schedule::Map {
-            schedule_type: STEPS,
-            values,
-        }) => {
-            let stairs = values
-                .iter()
-                .map(|(from, &rate)| Some((from.parse().ok()?, rate)));
-            let mut stairs = stairs.collect::<Option<Vec<(u64, f64)>>>()?;
-            stairs.sort_by_key(|&(from, _)| from);
-            Some(LearningRate::Piecewise(stairs))
-        }
-        Some(_) => None,
-    }
 }

@@ -105,7 +105,7 @@ pub(crate) fn write(
     report.findings = findings;
     let mut configuration = configuration(inputs, outputs, vertices).map_err(json)?;
     if let Some(state) = &state {
-        configuration.set_iteration_count(i64::try_from(state.iterations).unwrap_or(i64::MAX));
+        configuration.set_counts(state.iterations, state.epochs);
     }
     report.target = configuration.class().to_owned();
 

@@ -1,7 +1,7 @@
 //! Reads the elements of a view in C order, block by block, whatever their order in storage.
 
-use super::TensorError;
 use super::store::{Element, Stored, with_element};
+use super::{ReadAt, Tensor, TensorError};
 use super::view::{Factor, View};
 
 /// Elements of one block: large enough that a transposition reads runs of neighbours (a wide kernel is read row by row, once
@@ -22,6 +22,24 @@ pub(super) fn stream<E: From<TensorError>>(
     let bytes = stored.bytes()?;
     let blocks = Blocks::new(view);
     with_element!(stored, run(&bytes, view.offset, &blocks, sink))
+}
+
+/// The elements of a tensor as bytes of little-endian `f32` in C order.
+pub(super) struct Gathered(pub(super) Tensor);
+
+impl ReadAt for Gathered {
+    fn len(&self) -> usize {
+        4 * self.0.len()
+    }
+
+    fn read(&self) -> Result<Vec<u8>, TensorError> {
+        let mut bytes = Vec::with_capacity(self.len());
+        self.0.stream(|block| {
+            bytes.extend(block.iter().flat_map(|value| value.to_le_bytes()));
+            Ok::<(), TensorError>(())
+        })?;
+        Ok(bytes)
+    }
 }
 
 /// How a view is cut: the loops before `outer` and steps of loop `outer` choose a block, the rest fills it.

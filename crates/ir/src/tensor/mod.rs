@@ -180,6 +180,55 @@ impl Tensor {
         })
     }
 
+    /// `values`, which belong to this tensor's elements one by one, in the order in which those are stored: what
+    /// [`Tensor::same_view_of`] brings back into this tensor's order. They are read when they are needed.
+    ///
+    /// # Errors
+    /// When `values` has another shape, or this tensor does not show every element that it stores once.
+    pub fn as_stored(&self, values: &Self) -> Result<Self, TensorError> {
+        let elements = self.stored.data.len() / self.stored.dtype.size();
+        let factors = self
+            .view
+            .factors_as_stored(elements)
+            .filter(|_| values.shape() == self.shape());
+        let Some((extents, order)) = factors else {
+            return Err(TensorError::View {
+                from: values.shape(),
+                to: format!("what belongs to the stored elements of one of shape {:?}", self.shape()),
+            });
+        };
+        let stored = values.gathered().reshape(&extents)?.permute(&order)?;
+        Ok(stored.reshape(&[elements])?.gathered())
+    }
+
+    /// The same elements, stored in C order; they are brought into it each time they are read.
+    #[must_use]
+    pub fn gathered(&self) -> Self {
+        Self {
+            stored: Stored {
+                dtype: DType::F32,
+                endian: Endian::Little,
+                data: TensorData::Deferred(Arc::new(gather::Gathered(self.clone()))),
+            },
+            view: View::contiguous(&self.shape()),
+        }
+    }
+
+    /// The elements `start..end` of a tensor of one axis. Where its bytes are at hand the part has a storage of its own:
+    /// it is told from other parts by [`Tensor::shares_storage`].
+    ///
+    /// # Errors
+    /// When the range does not lie within the axis.
+    pub fn part(&self, start: usize, end: usize) -> Result<Self, TensorError> {
+        let part = self.narrow(0, start, end)?;
+        let size = self.stored.dtype.size();
+        let whole = self.rank() == 1 && self.view == View::contiguous(&self.shape());
+        match self.stored.data.part(start * size..end * size).filter(|_| whole) {
+            Some(data) => Self::new(&[end - start], self.stored.dtype, self.stored.endian, data),
+            None => Ok(part),
+        }
+    }
+
     /// Which entry of the first axis of `parameter`, of which this is a view, each element belongs to: element `i` belongs to
     /// `entries[(i / run) % entries.len()]`. `None` where this is no view of `parameter`'s storage, `parameter` is not as it
     /// is stored, or its entries lie in no such order.
@@ -323,6 +372,37 @@ mod tests {
         assert_eq!(moved.to_vec().unwrap(), [0.1, 0.4, 0.2, 0.5]);
         assert!(written.same_view_of(&counting(&[7])).is_err());
         assert!(written.same_view_of(&moment.permute(&[1, 0]).unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_belongs_to_elements_takes_their_order_in_storage() {
+        let kernel = counting(&[6, 4]);
+        let view = kernel
+            .reshape(&[2, 3, 4])
+            .unwrap()
+            .permute(&[2, 1, 0])
+            .unwrap()
+            .reshape(&[4, 6])
+            .unwrap();
+        // The numbers of the view itself, in storage order, are those of the kernel.
+        let stored = view.as_stored(&view).unwrap();
+        assert_eq!(stored.to_vec().unwrap(), kernel.to_vec().unwrap());
+        let back = view.same_view_of(&stored).unwrap();
+        assert_eq!(back.to_vec().unwrap(), view.to_vec().unwrap());
+        assert!(view.narrow(0, 0, 2).unwrap().as_stored(&counting(&[2, 6])).is_err());
+        assert!(view.as_stored(&counting(&[6, 4])).is_err());
+        assert!(Tensor::filled(&[3], 1.0).as_stored(&counting(&[3])).is_err());
+    }
+
+    #[test]
+    fn parts_have_a_storage_of_their_own() {
+        let all = counting(&[10]);
+        let (a, b) = (all.part(2, 5).unwrap(), all.part(5, 10).unwrap());
+        assert_eq!(a.to_vec().unwrap(), [2.0, 3.0, 4.0]);
+        assert_eq!(b.part(1, 3).unwrap().to_vec().unwrap(), [6.0, 7.0]);
+        assert!(!a.shares_storage(&b) && a.shares_storage(&all.part(2, 5).unwrap()));
+        assert!(all.part(5, 11).is_err());
+        assert_eq!(all.part(3, 3).unwrap().len(), 0);
     }
 
     #[test]

@@ -28,6 +28,13 @@ pub trait ReadAt: Send + Sync {
 pub enum TensorData {
     /// In memory.
     Owned(Arc<[u8]>),
+    /// A range of bytes in memory, of which others have other ranges.
+    Part {
+        /// The bytes of all.
+        bytes: Arc<[u8]>,
+        /// Those of the tensor among them.
+        range: Range<usize>,
+    },
     /// Numbers in memory, in the machine's byte order.
     Floats(Arc<Vec<f32>>),
     /// A range of a mapped file.
@@ -58,9 +65,32 @@ impl TensorData {
         Ok(Self::Mapped { map, range })
     }
 
+    /// The bytes `range` of these, where they lie in memory or in a file.
+    pub(super) fn part(&self, range: Range<usize>) -> Option<Self> {
+        if range.start > range.end || range.end > self.len() {
+            return None;
+        }
+        Some(match self {
+            Self::Owned(bytes) => Self::Part {
+                bytes: bytes.clone(),
+                range,
+            },
+            Self::Part { bytes, range: own } => Self::Part {
+                bytes: bytes.clone(),
+                range: own.start + range.start..own.start + range.end,
+            },
+            Self::Mapped { map, range: own } => Self::Mapped {
+                map: map.clone(),
+                range: own.start + range.start..own.start + range.end,
+            },
+            Self::Floats(_) | Self::Deferred(_) => return None,
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Owned(bytes) => bytes.len(),
+            Self::Part { range, .. } => range.len(),
             Self::Floats(values) => 4 * values.len(),
             Self::Mapped { range, .. } => range.len(),
             Self::Deferred(read) => read.len(),
@@ -71,6 +101,9 @@ impl TensorData {
         match (self, other) {
             (Self::Owned(a), Self::Owned(b)) => Arc::ptr_eq(a, b),
             (Self::Floats(a), Self::Floats(b)) => Arc::ptr_eq(a, b),
+            (Self::Part { bytes: a, range: x }, Self::Part { bytes: b, range: y }) => {
+                Arc::ptr_eq(a, b) && x == y
+            }
             (Self::Mapped { map: a, range: x }, Self::Mapped { map: b, range: y }) => {
                 Arc::ptr_eq(a, b) && x == y
             }
@@ -84,6 +117,7 @@ impl std::fmt::Debug for TensorData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Owned(bytes) => write!(f, "Owned({} bytes)", bytes.len()),
+            Self::Part { range, .. } => write!(f, "Part({range:?})"),
             Self::Floats(values) => write!(f, "Floats({} numbers)", values.len()),
             Self::Mapped { range, .. } => write!(f, "Mapped({range:?})"),
             Self::Deferred(read) => write!(f, "Deferred({} bytes)", read.len()),
@@ -120,6 +154,9 @@ impl Stored {
     pub(super) fn bytes(&self) -> Result<Bytes<'_>, TensorError> {
         Ok(match &self.data {
             TensorData::Owned(bytes) => Bytes::Borrowed(bytes),
+            TensorData::Part { bytes, range } => Bytes::Borrowed(bytes.get(range.clone()).ok_or_else(|| {
+                TensorError::Read(format!("bytes {range:?} lie outside of those in memory"))
+            })?),
             TensorData::Floats(values) => Bytes::Borrowed(bytemuck::cast_slice(values)),
             TensorData::Mapped { map, range } => {
                 Bytes::Borrowed(map.get(range.clone()).ok_or_else(|| {

@@ -234,6 +234,23 @@ impl View {
         self.offset.wrapping_add_signed(by)
     }
 
+    /// The extents of all factors in C order, and the order in which they are those of `elements` stored ones. `None` for a
+    /// view that does not show every one of these exactly once.
+    pub(super) fn factors_as_stored(&self, elements: usize) -> Option<(Vec<usize>, Vec<usize>)> {
+        let factors: Vec<Factor> = self.axes.iter().flatten().copied().collect();
+        let mut order: Vec<usize> = (0..factors.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(factors[i].stride));
+        let mut inner = 1;
+        for &i in order.iter().rev() {
+            if factors[i].stride != isize::try_from(inner).ok()? {
+                return None;
+            }
+            inner *= factors[i].extent;
+        }
+        let all = inner == elements && self.offset == 0 && self.empty.is_none();
+        all.then(|| (factors.iter().map(|factor| factor.extent).collect(), order))
+    }
+
     /// The loops that visit all elements in C order, outermost first, with neighbours joined where they can be.
     pub(super) fn loops(&self) -> Vec<Factor> {
         let mut loops: Vec<Factor> = Vec::new();

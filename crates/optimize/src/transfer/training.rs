@@ -45,7 +45,7 @@ pub(super) fn set(training: &mut Training, graph: &Graph, surgery: &Surgery, rep
         training.layers.entry(new.layer.clone()).or_default().scheme = surgery.scheme;
     }
     training.state = training.state.take().map(|state| TrainingState {
-        iterations: state.iterations,
         parameters: Vec::new(),
+        ..state
     });
 }

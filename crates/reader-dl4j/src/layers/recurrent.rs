@@ -2,8 +2,9 @@
 
 use super::activation;
 use crate::build::{Builder, Built, UNKNOWN, refuse};
+use crate::parameters::Copied;
 use caribou_ir::op::{Activation, Cell, Direction, Lstm, Merge, Recurrent, SimpleRnn, Slice, SliceAxis};
-use caribou_ir::{Origin, Tensor, ValueId};
+use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{Activation as Class, Layer};
 
 /// Positions of the graph's gates i, f, c, o among DL4J's candidate, forget, output, input.
@@ -68,10 +69,10 @@ impl Builder {
                 let recurrent = self.take_fortran(&[n, 4 * n], origin)?;
                 let bias = self.take(&[1, 4 * n], origin)?;
                 Ok(Cell::Lstm(Lstm {
-                    weight: reordered(&weight, n, origin)?,
-                    recurrent: reordered(&recurrent, n, origin)?,
+                    weight: self.reordered(&weight, n, origin)?,
+                    recurrent: self.reordered(&recurrent, n, origin)?,
                     bias: Some(
-                        reordered(&bias, n, origin)?
+                        self.reordered(&bias, n, origin)?
                             .reshape(&[4 * n])
                             .map_err(|error| refuse(UNKNOWN, origin, error.to_string()))?,
                     ),
@@ -96,13 +97,23 @@ impl Builder {
             )),
         }
     }
+
+    /// The gates of a matrix in the graph's order.
+    fn reordered(&mut self, matrix: &Tensor, n: usize, origin: &Origin) -> Built<Tensor> {
+        let copy = in_gate_order(matrix, n).map_err(|error| refuse(UNKNOWN, origin, error.to_string()))?;
+        self.parameters.copied.push(Copied {
+            of: matrix.clone(),
+            copy: copy.clone(),
+            order: in_gate_order,
+            size: n,
+        });
+        Ok(copy)
+    }
 }
 
 /// The blocks of `n` columns in the graph's order. They are not evenly spaced, so this one is a copy.
-fn reordered(matrix: &Tensor, n: usize, origin: &Origin) -> Built<Tensor> {
-    let shape = matrix.shape();
-    let failed = |error: caribou_ir::TensorError| refuse(UNKNOWN, origin, error.to_string());
-    let values = matrix.to_vec().map_err(failed)?;
+fn in_gate_order(matrix: &Tensor, n: usize) -> Result<Tensor, TensorError> {
+    let values = matrix.to_vec()?;
     let columns = 4 * n;
     let mut ordered = Vec::with_capacity(values.len());
     for row in values.chunks(columns.max(1)) {
@@ -110,5 +121,5 @@ fn reordered(matrix: &Tensor, n: usize, origin: &Origin) -> Built<Tensor> {
             ordered.extend_from_slice(&row[block * n..(block + 1) * n]);
         }
     }
-    Tensor::from_f32(&shape, &ordered).map_err(failed)
+    Tensor::from_f32(&matrix.shape(), &ordered)
 }

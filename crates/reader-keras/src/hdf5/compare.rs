@@ -129,6 +129,7 @@ impl Comparison {
 fn bytes(dataset: &Dataset) -> Result<Vec<u8>, Hdf5Error> {
     let mut bytes = match &dataset.data {
         TensorData::Owned(bytes) => bytes.to_vec(),
+        TensorData::Part { bytes, range } => bytes[range.clone()].to_vec(),
         TensorData::Floats(values) => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
         TensorData::Mapped { map, range } => map[range.clone()].to_vec(),
         TensorData::Deferred(read) => read

@@ -265,10 +265,10 @@ pub(super) fn read(spec: &Value) -> Result<Read, String> {
     }
     Ok(Read {
         updater: Updater {
-            kind,
             learning_rate,
             weight_decay,
             clipping,
+            ..Updater::new(kind, 0.0)
         },
         extra: Extra {
             average: config.flag("use_ema"),

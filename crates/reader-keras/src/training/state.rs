@@ -34,7 +34,7 @@ fn slots(kind: &UpdaterKind) -> &'static [&'static [&'static str]] {
     const FIRST: &[&str] = &["m", "momentum"];
     const SECOND: &[&str] = &["v", "velocity"];
     match kind {
-        UpdaterKind::Sgd => &[],
+        UpdaterKind::Sgd | UpdaterKind::NoOp => &[],
         UpdaterKind::Momentum { .. } | UpdaterKind::Nesterovs { .. } => &[FIRST],
         UpdaterKind::Adam { .. } | UpdaterKind::Nadam { .. } => &[FIRST, SECOND],
         UpdaterKind::AmsGrad { .. } => &[FIRST, SECOND, &["vhat", "velocity_hat"]],

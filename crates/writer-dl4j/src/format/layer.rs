@@ -17,12 +17,18 @@ pub struct Base {
     /// Required wherever there are parameters.
     #[serde(default)]
     pub iupdater: Option<Updater>,
+    /// Of biases, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias_updater: Option<Updater>,
     /// Dropout of the layer's input in training.
     #[serde(default)]
     pub idropout: Option<Dropout>,
     /// How parameters are initialised when there are none.
     #[serde(default)]
     pub weight_init_fn: Option<Value>,
+    /// Noise on weights, in training only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_noise: Option<Value>,
     /// What gains of layer normalisation start with.
     #[serde(default = "one")]
     pub gain_init: f64,
@@ -59,7 +65,9 @@ impl Base {
             layer_name: Some(name.to_owned()),
             activation_fn,
             iupdater: Some(updater.clone()),
+            bias_updater: None,
             idropout: None,
+            weight_noise: None,
             weight_init_fn: Some(
                 serde_json::json!({ "@class": "org.deeplearning4j.nn.weights.WeightInitXavier" }),
             ),
@@ -419,35 +427,4 @@ fn one() -> f64 {
 
 fn one_step() -> usize {
     1
-}
-
-impl Layer {
-    /// The names of the layer's parameters, as DL4J lists them.
-    pub fn variables(&self) -> &'static [&'static str] {
-        let biased = |bias: bool| if bias { &["W", "b"][..] } else { &["W"][..] };
-        match self {
-            Self::BatchNormalization(_) => &["gamma", "beta", "mean", "var"],
-            Self::LSTM(_) | Self::SimpleRnn(_) => &["W", "RW", "b"],
-            Self::Bidirectional(_) => &["fW", "fRW", "fb", "bW", "bRW", "bb"],
-            Self::PReLULayer(_) => &["W"],
-            Self::ElementWiseMultiplicationLayer(_) => &["W", "b"],
-            Self::SeparableConvolution2D(layer) if layer.has_bias => &["W", "pW", "b"],
-            Self::SeparableConvolution2D(_) => &["W", "pW"],
-            Self::DenseLayer(layer) => biased(layer.has_bias),
-            Self::OutputLayer(layer) => biased(layer.has_bias),
-            Self::RnnOutputLayer(layer) => biased(layer.has_bias),
-            Self::ConvolutionLayer(layer) => biased(layer.has_bias),
-            Self::Convolution1DLayer(layer) => biased(layer.has_bias),
-            Self::Convolution3D(layer) => biased(layer.has_bias),
-            Self::DepthwiseConvolution2D(layer) => biased(layer.has_bias),
-            Self::Deconvolution2D(layer) => biased(layer.has_bias),
-            Self::Deconvolution3D(layer) => biased(layer.has_bias),
-            Self::EmbeddingSequenceLayer(layer) => biased(layer.has_bias),
-            Self::LastTimeStep(layer) => layer.underlying.variables(),
-            Self::FrozenLayer(layer) => layer.layer.variables(),
-            Self::FrozenLayerWithBackprop(layer) => layer.underlying.variables(),
-            Self::TimeDistributed(layer) => layer.underlying.variables(),
-            _ => &[],
-        }
-    }
 }

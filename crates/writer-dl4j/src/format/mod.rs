@@ -11,6 +11,7 @@ mod layer;
 mod loss;
 mod network;
 mod normalizer;
+mod parameters;
 mod preprocessor;
 mod quantization;
 mod regularization;

@@ -323,12 +323,23 @@ impl Configuration {
         }
     }
 
-    /// Says how many training steps there have been.
-    pub fn set_iteration_count(&mut self, steps: i64) {
-        match self {
-            Self::MultiLayer(configuration) => configuration.iteration_count = steps,
-            Self::Graph(configuration) => configuration.iteration_count = steps,
-        }
+    /// Says how many training steps, and passes over the data, there have been.
+    pub fn set_counts(&mut self, steps: u64, epochs: u64) {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let (iteration_count, epoch_count) = match self {
+            Self::MultiLayer(network) => (&mut network.iteration_count, &mut network.epoch_count),
+            Self::Graph(network) => (&mut network.iteration_count, &mut network.epoch_count),
+        };
+        (*iteration_count, *epoch_count) = (number(steps), number(epochs));
+    }
+
+    /// How many training steps, and passes over the data, there have been.
+    pub fn counts(&self) -> (u64, u64) {
+        let (steps, epochs) = match self {
+            Self::MultiLayer(network) => (network.iteration_count, network.epoch_count),
+            Self::Graph(network) => (network.iteration_count, network.epoch_count),
+        };
+        (u64::try_from(steps).unwrap_or(0), u64::try_from(epochs).unwrap_or(0))
     }
 
     /// The text of `configuration.json`.

@@ -75,6 +75,9 @@ pub enum Updater {
     /// AdaDelta, which has no learning rate.
     #[serde(rename = "org.nd4j.linalg.learning.config.AdaDelta")]
     AdaDelta { rho: f64, epsilon: f64 },
+    /// No steps.
+    #[serde(rename = "org.nd4j.linalg.learning.config.NoOp")]
+    NoOp {},
     /// A class that is not known here.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -85,6 +88,25 @@ impl Updater {
     pub fn still() -> Self {
         Self::Sgd {
             rate: Rate::constant(0.0),
+        }
+    }
+
+    /// How many numbers it remembers of each parameter, in vectors one behind the other; `None` where the class is not known.
+    pub fn vectors(&self) -> Option<usize> {
+        Some(match self {
+            Self::Sgd { .. } | Self::NoOp {} => 0,
+            Self::Nesterovs { .. } | Self::RmsProp { .. } | Self::AdaGrad { .. } => 1,
+            Self::Adam { .. } | Self::AdaMax { .. } | Self::Nadam { .. } | Self::AdaDelta { .. } => 2,
+            Self::AmsGrad { .. } => 3,
+            Self::Unknown(_) => return None,
+        })
+    }
+
+    /// What each number starts with when training does.
+    pub fn starts_with(&self) -> f64 {
+        match self {
+            Self::RmsProp { epsilon, .. } | Self::AdaGrad { epsilon, .. } => *epsilon,
+            _ => 0.0,
         }
     }
 }

@@ -8,9 +8,8 @@ use crate::format::{
 };
 use caribou_ir::{
     Clipping, Code, Constraint, Finding, Findings, LayerTraining, Origin, Regularization, Scheme, Severity,
-    Training,
+    Training, Updater,
 };
-
 use std::collections::HashSet;
 
 /// An option of a layer's training that DL4J has no exact counterpart for.
@@ -47,10 +46,18 @@ pub(super) fn apply(
             continue;
         }
         let origin = Origin::new(placed.source.clone(), layer.class());
-        let decay = training
-            .updater
-            .as_ref()
-            .map_or(0.0, |updater| updater.weight_decay);
+        let goes_on = training.state.is_some();
+        let kernels = own.updater.as_ref();
+        let biases = own.bias_updater.as_ref().or(kernels);
+        let decay_of = |own: Option<&Updater>| {
+            own.or(training.updater.as_ref())
+                .map_or(0.0, |updater| updater.weight_decay)
+        };
+        let (decay, bias_decay) = (decay_of(kernels), decay_of(biases));
+        let rule = |own: Option<&Updater>| {
+            own.map_or_else(|| optimiser.clone(), |updater| Optimiser::of(updater, goes_on))
+        };
+        let (rule, bias_rule) = (rule(kernels), rule(biases));
         let mut lost = Vec::new();
         let statistics = matches!(layer, Layer::BatchNormalization(_) | Layer::PReLULayer(_));
         if statistics && decay > 0.0 {
@@ -81,19 +88,29 @@ pub(super) fn apply(
             own.bias_constraint
                 .and_then(|constraint| class(constraint, layer, "b")),
         );
-        let clipping = training.updater.as_ref().and_then(|updater| updater.clipping);
+        let clipping = kernels
+            .or(training.updater.as_ref())
+            .and_then(|updater| updater.clipping)
+            .map(|clipping| match clipping {
+                Clipping::Value(limit) => ("ClipElementWiseAbsoluteValue", limit),
+                Clipping::Norm(limit) => ("ClipL2PerParamType", limit),
+                Clipping::LayerNorm(limit) => ("ClipL2PerLayer", limit),
+                // Without a bound; one is what DL4J has here by default.
+                Clipping::Unit => ("RenormalizeL2PerParamType", 1.0),
+                Clipping::LayerUnit => ("RenormalizeL2PerLayer", 1.0),
+            });
         let scheme = weight_init(own.scheme);
         bases(layer, &mut |base| {
             if base.weight_init_fn.is_some() {
                 base.weight_init_fn = Some(scheme.clone());
             }
-            base.regularization = penalties(own.regularization, decay, optimiser);
-            base.regularization_bias = penalties(own.bias_regularization, decay, optimiser);
+            base.iupdater = Some(rule.updater.clone());
+            base.bias_updater = Some(&bias_rule.updater)
+                .filter(|biases| **biases != rule.updater)
+                .cloned();
+            base.regularization = penalties(own.regularization, decay, &rule);
+            base.regularization_bias = penalties(own.bias_regularization, bias_decay, &bias_rule);
             base.constraints = Some(constraints.clone()).filter(|list| !list.is_empty());
-            let clipping = clipping.map(|clipping| match clipping {
-                Clipping::Value(limit) => ("ClipElementWiseAbsoluteValue", limit),
-                Clipping::Norm(limit) => ("ClipL2PerParamType", limit),
-            });
             base.gradient_normalization = clipping.map(|(name, _)| name.to_owned());
             base.gradient_normalization_threshold = clipping.map(|(_, limit)| limit);
         });

@@ -123,6 +123,7 @@ pub(super) fn read(
         state: TrainingState {
             iterations,
             parameters,
+            ..TrainingState::default()
         },
         lost,
     }))

@@ -47,7 +47,7 @@ fn matched(
     })?;
     let mut state = TrainingState {
         iterations: steps(place, counter)? / extra.accumulation_steps.max(1),
-        parameters: Vec::new(),
+        ..TrainingState::default()
     };
     let kept = slots(kind).len();
     if kept == 0 {

@@ -133,7 +133,7 @@ final class Surgery {
                 : ((ComputationGraph) model).output(false, x)[0];
     }
 
-    private static String configuration(Model model) {
+    static String configuration(Model model) {
         return model instanceof MultiLayerNetwork network
                 ? network.getLayerWiseConfigurations().toJson()
                 : ((ComputationGraph) model).getConfiguration().toJson();
@@ -179,7 +179,7 @@ final class Surgery {
     }
 
     /** Adds where two configurations differ, but for the seeds and the names of dropout's helpers. */
-    private static void compare(String path, JsonNode wanted, JsonNode found, List<String> differences) {
+    static void compare(String path, JsonNode wanted, JsonNode found, List<String> differences) {
         if (wanted.isObject() && found.isObject()) {
             TreeSet<String> names = new TreeSet<>();
             wanted.fieldNames().forEachRemaining(names::add);

@@ -1,0 +1,138 @@
+//! Optimisers by their classes.
+
+use caribou_ir::{Count, LearningRate, Updater, UpdaterKind};
+use caribou_writer_dl4j::format::{Rate, Schedule, ScheduleType, Updater as Class};
+
+/// The rule of a class with its learning rate; `None` for a class, or a schedule, that is not known.
+pub(super) fn rule(class: &Class) -> Option<Updater> {
+    let (kind, rate) = match class.clone() {
+        Class::Sgd { rate } => (UpdaterKind::Sgd, rate),
+        Class::Nesterovs { rate, momentum } => (UpdaterKind::Nesterovs { momentum }, rate),
+        Class::Adam {
+            rate,
+            beta1,
+            beta2,
+            epsilon,
+        } => (
+            UpdaterKind::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            },
+            rate,
+        ),
+        Class::AmsGrad {
+            rate,
+            beta1,
+            beta2,
+            epsilon,
+        } => (
+            UpdaterKind::AmsGrad {
+                beta1,
+                beta2,
+                epsilon,
+            },
+            rate,
+        ),
+        Class::AdaMax {
+            rate,
+            beta1,
+            beta2,
+            epsilon,
+        } => (
+            UpdaterKind::AdaMax {
+                beta1,
+                beta2,
+                epsilon,
+            },
+            rate,
+        ),
+        Class::Nadam {
+            rate,
+            beta1,
+            beta2,
+            epsilon,
+        } => (
+            UpdaterKind::Nadam {
+                beta1,
+                beta2,
+                epsilon,
+            },
+            rate,
+        ),
+        Class::RmsProp {
+            rate,
+            rms_decay,
+            epsilon,
+        } => (
+            UpdaterKind::RmsProp {
+                decay: rms_decay,
+                epsilon,
+            },
+            rate,
+        ),
+        Class::AdaGrad { rate, epsilon } => (UpdaterKind::AdaGrad { epsilon }, rate),
+        Class::AdaDelta { rho, epsilon } => (UpdaterKind::AdaDelta { rho, epsilon }, Rate::constant(1.0)),
+        Class::NoOp {} => (UpdaterKind::NoOp, Rate::constant(0.0)),
+        Class::Unknown(_) => return None,
+    };
+    let (learning_rate, counts) = learning_rate(&rate)?;
+    Some(Updater {
+        learning_rate,
+        counts,
+        ..Updater::new(kind, 0.0)
+    })
+}
+
+/// A rate, or a schedule and what it counts.
+fn learning_rate(rate: &Rate) -> Option<(LearningRate, Count)> {
+    let Some(schedule) = rate.schedule() else {
+        return rate
+            .value()
+            .map(|rate| (LearningRate::Constant(rate), Count::Steps));
+    };
+    let (rate, counts) = match *schedule {
+        Schedule::Fixed { value } => return Some((LearningRate::Constant(value), Count::Steps)),
+        Schedule::Exponential {
+            schedule_type,
+            initial_value: initial,
+            gamma,
+        } => (LearningRate::Exponential { initial, gamma }, schedule_type),
+        Schedule::Step {
+            schedule_type,
+            initial_value: initial,
+            decay_rate: decay,
+            step: steps,
+        } => (
+            LearningRate::Step {
+                initial,
+                decay,
+                steps,
+            },
+            schedule_type,
+        ),
+        Schedule::Inverse {
+            schedule_type,
+            initial_value: initial,
+            gamma,
+            power: 1.0,
+        } => (LearningRate::Inverse { initial, gamma }, schedule_type),
+        Schedule::Map {
+            schedule_type,
+            ref values,
+        } => {
+            let stairs = values
+                .iter()
+                .map(|(from, &rate)| Some((from.parse().ok()?, rate)));
+            let mut stairs = stairs.collect::<Option<Vec<(u64, f64)>>>()?;
+            stairs.sort_by_key(|&(from, _)| from);
+            (LearningRate::Piecewise(stairs), schedule_type)
+        }
+        Schedule::Inverse { .. } | Schedule::Unknown(_) => return None,
+    };
+    let counts = match counts {
+        ScheduleType::Iteration => Count::Steps,
+        ScheduleType::Epoch => Count::Epochs,
+    };
+    Some((rate, counts))
+}

@@ -1,0 +1,143 @@
+//! The judge of training that goes on: stock DL4J trains a network, `caribou` makes another archive of its archive, and stock
+//! DL4J trains both for some more steps on the same batches.
+
+use crate::Failure;
+use crate::judge::Judge;
+use crate::resumptions::{Expected, RESUMPTIONS, Resumption};
+use crate::transfer::command;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+use xshell::{Shell, cmd};
+
+/// Steps of training before the archive is made, and after.
+const STEPS: (usize, usize) = (10, 20);
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only those whose name matches.
+    #[arg(long, default_value = "*")]
+    pub(crate) case: String,
+}
+
+/// What stock DL4J found. Differences of numbers are empty where they are the same bit by bit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Found {
+    ok: bool,
+    error: String,
+    /// Steps and epochs of both at the start.
+    started: String,
+    /// The same at the end.
+    counted: String,
+    parameters: String,
+    state: String,
+    /// How many numbers the optimisers of the second remember at the start.
+    remembered: usize,
+    /// How the state of the second at the start is not that of the first with zeros for pruned parameters.
+    pruned: String,
+}
+
+pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
+    let Some(mut judge) = Judge::build(root)? else {
+        eprintln!("SKIPPED: there is no Java or no Maven here, so stock DL4J went on with no training");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let shell = Shell::new()?;
+    shell.change_dir(root);
+    cmd!(shell, "cargo build --quiet -p caribou-cli").run()?;
+    let caribou = root.join("target/debug/caribou");
+    let (mut right, mut wrong) = (0, 0);
+    for resumption in RESUMPTIONS {
+        if !crate::case::matches(&options.case, resumption.name) {
+            continue;
+        }
+        let work = tempfile::tempdir()?;
+        match one(resumption, &caribou, &mut judge, work.path())? {
+            Ok(told) => {
+                right += 1;
+                println!("{}: {told}", resumption.name);
+            }
+            Err(problems) => {
+                wrong += 1;
+                println!("{}: WRONG", resumption.name);
+                problems.iter().for_each(|problem| println!("    {problem}"));
+            }
+        }
+    }
+    println!("resume: {right} right, {wrong} wrong");
+    if right + wrong == 0 {
+        return Err(format!("nothing matches {}", options.case).into());
+    }
+    Ok(if wrong == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn one(
+    resumption: &Resumption,
+    caribou: &Path,
+    judge: &mut Judge,
+    work: &Path,
+) -> Result<Result<String, Vec<String>>, Failure> {
+    let text = |name: &str| work.join(name).display().to_string();
+    let (first, second) = (text("first.zip"), text("second.zip"));
+    let options: Value = serde_json::from_str(resumption.options)?;
+    let network = resumption.network;
+    let ask = |judge: &mut Judge, request: Value| -> Result<Found, Failure> {
+        judge.surgery(&json!({ "resume": request }))
+    };
+    let made = json!({ "make": first, "network": network, "options": options, "steps": STEPS.0 });
+    let made = ask(judge, made)?;
+    if !made.ok {
+        return Ok(Err(vec![format!("stock DL4J: {}", made.error)]));
+    }
+    let [name, rest @ ..] = resumption.command else {
+        return Err("no command".into());
+    };
+    let arguments = [&[*name, &first, "-o", &second][..], rest].concat();
+    if let Err(complaint) = command(caribou, &arguments)? {
+        return Ok(Err(vec![complaint]));
+    }
+    let compared = json!({ "archives": [first, second], "network": network, "steps": STEPS.1 });
+    Ok(verdict(resumption, &ask(judge, compared)?))
+}
+
+fn verdict(resumption: &Resumption, found: &Found) -> Result<String, Vec<String>> {
+    if !found.ok {
+        return Err(vec![found.error.clone()]);
+    }
+    let mut problems = Vec::new();
+    let same = |counts: &str| counts.split_once(" and ").is_some_and(|(a, b)| a == b);
+    for (when, counts) in [("start", &found.started), ("end", &found.counted)] {
+        if !same(counts) {
+            problems.push(format!("steps/epochs at the {when}: {counts}"));
+        }
+    }
+    let mut told = format!("{} numbers remembered, steps/epochs {}", found.remembered, found.counted);
+    match resumption.expected {
+        Expected::SameBits => {
+            for (what, difference) in [("parameters", &found.parameters), ("state", &found.state)] {
+                if !difference.is_empty() {
+                    problems.push(format!("{what}: {difference}"));
+                }
+            }
+            told += ", all bits the same after more steps";
+        }
+        Expected::Pruned => {
+            if !found.pruned.is_empty() {
+                problems.push(found.pruned.clone());
+            }
+            told += ", those of pruned weights are zero";
+        }
+        Expected::Remembered(count) => {
+            if found.remembered != count {
+                problems.push(format!("{} numbers are remembered, not {count}", found.remembered));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(told) } else { Err(problems) }
+}
