@@ -121,6 +121,8 @@ enum Framework {
     Words,
     /// The handwritten digits that networks are trained on after a transfer, in testdata/digits.
     Digits,
+    /// The committed archives of stock DL4J, in testdata/dl4j (needs Java and Maven).
+    Dl4j,
     /// The recorded models of Keras 2, frozen and as SavedModels, in target/tf-sweep.
     TfSweep {
         /// Only the cases whose name matches.
@@ -193,6 +195,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Fixtures {
             framework: Framework::Digits,
         } => fixtures::digits(&root)?,
+        Task::Fixtures {
+            framework: Framework::Dl4j,
+        } => resume::record(&root)?,
         Task::Fixtures {
             framework: Framework::Sweep { case, keras3 },
         } => {

@@ -3,7 +3,7 @@
 
 use crate::Failure;
 use crate::judge::Judge;
-use crate::resumptions::{Expected, RESUMPTIONS, Resumption};
+use crate::resumptions::{ADAM, Expected, RESUMPTIONS, Resumption};
 use crate::transfer::command;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -77,6 +77,33 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Recorded networks: the name of the file, the network, and whether its outputs are recorded too.
+const RECORDED: [(&str, &str, bool); 4] = [
+    ("embedding", "embedding", true),
+    ("embedding_sequence", "embedding_sequence", true),
+    ("graves_lstm", "graves_lstm", true),
+    ("normalized_adam", "normalized", false),
+];
+
+/// Has stock DL4J make the committed archives, in testdata/dl4j.
+pub(crate) fn record(root: &Path) -> Result<(), Failure> {
+    let mut judge = Judge::build(root)?.ok_or("this needs Java and Maven")?;
+    let options: Value = serde_json::from_str(ADAM)?;
+    for (name, network, outputs) in RECORDED {
+        let place = |suffix: &str| root.join(format!("testdata/dl4j/{name}.{suffix}"));
+        let mut request =
+            json!({ "make": place("zip"), "network": network, "options": options, "steps": STEPS.0 });
+        if outputs {
+            request["prefix"] = place("").display().to_string().into();
+        }
+        let made: Found = judge.surgery(&json!({ "resume": request }))?;
+        if !made.ok {
+            return Err(format!("{name}: {}", made.error).into());
+        }
+    }
+    Ok(())
+}
+
 fn one(
     resumption: &Resumption,
     caribou: &Path,
@@ -126,6 +153,20 @@ fn verdict(resumption: &Resumption, found: &Found) -> Result<String, Vec<String>
                 }
             }
             told += ", all bits the same after more steps";
+        }
+        Expected::Near(tolerance) => {
+            for (what, difference) in [("parameters", &found.parameters), ("state", &found.state)] {
+                let largest = difference.rsplit_once("by at most ");
+                let largest = largest.map(|(_, number)| number.parse::<f64>());
+                let near = match largest {
+                    Some(largest) => largest.is_ok_and(|largest| largest <= tolerance),
+                    None => difference.is_empty(),
+                };
+                if !near {
+                    problems.push(format!("{what}: {difference}"));
+                }
+            }
+            told += &format!(", all numbers the same to {tolerance:e} after more steps");
         }
         Expected::Pruned => {
             if !found.pruned.is_empty() {

@@ -303,6 +303,8 @@ pub struct LayerTraining {
     pub constraint: Option<Constraint>,
     /// Of biases.
     pub bias_constraint: Option<Constraint>,
+    /// What is added to a norm before a constraint divides by it, where the source says it.
+    pub constraint_epsilon: Option<f64>,
     /// How it was initialised, for whoever does it again.
     pub scheme: Scheme,
     /// The optimiser of its parameters, where it is another than that of the network.

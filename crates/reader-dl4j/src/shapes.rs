@@ -117,6 +117,7 @@ fn of_layer(layer: &Layer) -> Option<Sizes> {
         Layer::ElementWiseMultiplicationLayer(layer) => vec![Some(layer.nin)],
         Layer::RnnOutputLayer(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::LSTM(layer) => sequence(layer.nin, &layer.rnn_data_format),
+        Layer::GravesLSTM(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::SimpleRnn(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::Bidirectional(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::Convolution1DLayer(layer) => sequence(layer.nin, &layer.rnn_data_format),
@@ -127,6 +128,7 @@ fn of_layer(layer: &Layer) -> Option<Sizes> {
             let inner = of_layer(&layer.underlying)?;
             sequence(inner.first().copied().flatten()?, &layer.rnn_data_format)
         }
+        Layer::EmbeddingLayer(_) => vec![Some(1)],
         Layer::EmbeddingSequenceLayer(_) => vec![None],
         Layer::ConvolutionLayer(layer) => image(layer.nin, &layer.cnn_2d_data_format),
         Layer::DepthwiseConvolution2D(layer) => image(layer.nin, &layer.cnn_2d_data_format),

@@ -134,7 +134,8 @@ fn optimisers(part: &Part, findings: &mut Findings) -> (Option<Updater>, Option<
             );
             return None;
         };
-        let decay = penalties.iter().find_map(|penalty| match penalty {
+        // DL4J's builder writes it twice, and takes it twice.
+        let decays = penalties.iter().filter_map(|penalty| match penalty {
             Penalty::WeightDecay {
                 coeff: Schedule::Fixed { value },
                 apply_lr: true,
@@ -142,7 +143,7 @@ fn optimisers(part: &Part, findings: &mut Findings) -> (Option<Updater>, Option<
             _ => None,
         });
         Some(Updater {
-            weight_decay: decay.unwrap_or(0.0),
+            weight_decay: decays.sum(),
             clipping,
             ..rule
         })
@@ -258,17 +259,27 @@ fn layer(part: &Part, training: &mut Training, findings: &mut Findings) {
     own.regularization = penalties(&base.regularization, &mut missing);
     own.bias_regularization = penalties(&base.regularization_bias, &mut missing);
     for class in base.constraints.iter().flatten() {
-        match constraint(class) {
-            Some((constraint, kernels, biases)) => {
-                if kernels {
-                    own.constraint = Some(constraint);
-                }
-                if biases {
-                    own.bias_constraint = Some(constraint);
-                }
-            }
-            None => missing.push("a constraint".into()),
+        let Some(Constrained {
+            constraint,
+            epsilon,
+            kernels,
+            biases,
+        }) = constraint(class, core(&part.layer))
+        else {
+            missing.push("a constraint".into());
+            continue;
+        };
+        // There is room for one of each.
+        let twice = (kernels && own.constraint.is_some())
+            || (biases && own.bias_constraint.is_some())
+            || own.constraint_epsilon.is_some_and(|other| other != epsilon);
+        if twice {
+            missing.push("one more constraint".into());
+            continue;
         }
+        own.constraint_epsilon = Some(epsilon);
+        own.constraint = own.constraint.or(Some(constraint).filter(|_| kernels));
+        own.bias_constraint = own.bias_constraint.or(Some(constraint).filter(|_| biases));
     }
     let class = base
         .weight_init_fn
@@ -297,11 +308,11 @@ fn penalties(list: &[Penalty], missing: &mut Vec<String>) -> Regularization {
         match penalty {
             Penalty::L1 {
                 l1: Schedule::Fixed { value },
-            } => own.l1 = *value,
+            } => own.l1 += *value,
             // The penalty of DL4J is half of the squares.
             Penalty::L2 {
                 l2: Schedule::Fixed { value },
-            } => own.l2 = value / 2.0,
+            } => own.l2 += value / 2.0,
             Penalty::WeightDecay {
                 coeff: Schedule::Fixed { .. },
                 apply_lr: true,
@@ -312,25 +323,51 @@ fn penalties(list: &[Penalty], missing: &mut Vec<String>) -> Regularization {
     own
 }
 
-/// A constraint, and whether it is one of kernels and of biases.
-fn constraint(class: &Forced) -> Option<(Constraint, bool, bool)> {
-    let (constraint, params) = match class {
-        Forced::MaxNorm { max_norm, params, .. } => (Constraint::MaxNorm(*max_norm), params),
-        Forced::NonNegative { params, .. } => (Constraint::NonNegative, params),
-        Forced::UnitNorm { params, .. } => (Constraint::UnitNorm, params),
+/// A constraint, and what it is on.
+struct Constrained {
+    constraint: Constraint,
+    epsilon: f64,
+    kernels: bool,
+    biases: bool,
+}
+
+/// A constraint of all kernels, of the biases, or both, whose norms are those of units; `None` for another.
+fn constraint(class: &Forced, layer: &Layer) -> Option<Constrained> {
+    let (constraint, dimensions, epsilon, params) = match class {
+        Forced::MaxNorm {
+            max_norm,
+            dimensions,
+            epsilon,
+            params,
+        } => (Constraint::MaxNorm(*max_norm), Some(dimensions), epsilon, params),
+        Forced::NonNegative { epsilon, params } => (Constraint::NonNegative, None, epsilon, params),
+        Forced::UnitNorm {
+            dimensions,
+            epsilon,
+            params,
+        } => (Constraint::UnitNorm, Some(dimensions), epsilon, params),
         Forced::MinMaxNorm {
             min,
             max,
             rate,
+            dimensions,
+            epsilon,
             params,
-            ..
         } => {
             let (min, max, rate) = (*min, *max, *rate);
-            (Constraint::MinMaxNorm { min, max, rate }, params)
+            (Constraint::MinMaxNorm { min, max, rate }, Some(dimensions), epsilon, params)
         }
         Forced::Unknown(_) => return None,
     };
-    let biases = params.iter().any(|name| name == "b");
-    let kernels = params.is_empty() || params.iter().any(|name| name != "b");
-    Some((constraint, kernels, biases))
+    let has = |name: &str| params.iter().any(|other| other == name);
+    let biases = has("b");
+    let kernels = layer.kernels().any(has) || params.is_empty();
+    let all = layer.kernels().all(has) || params.is_empty();
+    let by_unit = dimensions.is_none_or(|found| layer.unit_dimensions() == Some(found.as_slice()));
+    (kernels <= all && by_unit).then_some(Constrained {
+        constraint,
+        epsilon: *epsilon,
+        kernels,
+        biases,
+    })
 }

@@ -5,6 +5,7 @@
 mod caffe;
 mod convert;
 mod damaged;
+mod dl4j;
 mod files;
 mod inspect;
 mod normalizer;

@@ -77,12 +77,10 @@ impl Builder {
                 let slope = self.take_fortran(&l.input_shape, origin)?;
                 self.apply(PRelu { slope }, &[x], origin)
             }
-            Layer::EmbeddingSequenceLayer(l) if !l.has_bias => {
-                let table = self.take_fortran(&[l.nin, l.nout], origin)?;
-                if let Some(port) = self.graph.inputs_mut().iter_mut().find(|port| port.value == x) {
-                    port.index_bound = Some(l.nin);
-                }
-                let y = self.apply(Embedding { table }, &[x], origin)?;
+            Layer::EmbeddingLayer(l) => self.embedding(l, x, origin),
+            Layer::EmbeddingSequenceLayer(l) => {
+                let y = self.looked_up(x, [l.nin, l.nout], l.has_bias, origin)?;
+                let y = self.activated(y, &l.base.activation_fn, None, origin)?;
                 self.steps_as(y, &l.output_format, origin)
             }
             Layer::RepeatVector(l) => {
@@ -146,7 +144,7 @@ impl Builder {
                 let y = self.layer(&l.underlying, x, origin)?;
                 self.steps_as(y, &l.rnn_data_format, origin)
             }
-            Layer::LSTM(_) | Layer::SimpleRnn(_) | Layer::Bidirectional(_) | Layer::LastTimeStep(_) => {
+            Layer::LSTM(_) | Layer::GravesLSTM(_) | Layer::SimpleRnn(_) | Layer::Bidirectional(_) | Layer::LastTimeStep(_) => {
                 self.recurrent(layer, x, origin)
             }
             Layer::ConvolutionLayer(_)
@@ -195,6 +193,35 @@ impl Builder {
             None
         };
         self.apply(Dense { weight, bias }, &[x], origin)
+    }
+
+    /// `act(W[x] + b)` of one index each: `[N, 1]` to `[N, F]`.
+    fn embedding(&mut self, l: &format::EmbeddingLayer, x: ValueId, origin: &Origin) -> Built<ValueId> {
+        let y = self.looked_up(x, [l.nin, l.nout], l.has_bias, origin)?;
+        let y = self.apply(Reshape::features(&[l.nout]), &[y], origin)?;
+        self.activated(y, &l.base.activation_fn, None, origin)
+    }
+
+    /// `W[x] + b`: indices `[N, T]` to `[N, T, F]`. The bias is a layer's parameter, which the graph has as a constant.
+    fn looked_up(
+        &mut self,
+        x: ValueId,
+        [words, features]: [usize; 2],
+        has_bias: bool,
+        origin: &Origin,
+    ) -> Built<ValueId> {
+        let table = self.take_fortran(&[words, features], origin)?;
+        if let Some(port) = self.graph.inputs_mut().iter_mut().find(|port| port.value == x) {
+            port.index_bound = Some(words);
+        }
+        let y = self.apply(Embedding { table }, &[x], origin)?;
+        if !has_bias {
+            return Ok(y);
+        }
+        let value = self.take(&[features], origin)?;
+        let bias = self.apply(Constant { value }, &[], origin)?;
+        let kind = ElementwiseKind::Add;
+        self.apply(Elementwise { kind }, &[y, bias], origin)
     }
 
     /// `[N, F, T]` or `[N, T, F]`, as `format` says, to `[N, T, F]`.

@@ -3,7 +3,7 @@
 use super::activation;
 use crate::build::{Builder, Built, UNKNOWN, refuse};
 use crate::parameters::Copied;
-use caribou_ir::op::{Activation, Cell, Direction, Lstm, Merge, Recurrent, SimpleRnn, Slice, SliceAxis};
+use caribou_ir::op::{Activation, Cell, Direction, Lstm, Merge, Peephole, Recurrent, SimpleRnn, Slice, SliceAxis};
 use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{Activation as Class, Layer};
 
@@ -14,6 +14,7 @@ impl Builder {
     pub(super) fn recurrent(&mut self, layer: &Layer, x: ValueId, origin: &Origin) -> Built<ValueId> {
         let format = match layer {
             Layer::LSTM(l) => &l.rnn_data_format,
+            Layer::GravesLSTM(l) => &l.rnn_data_format,
             Layer::SimpleRnn(l) => &l.rnn_data_format,
             Layer::Bidirectional(l) => &l.rnn_data_format,
             Layer::LastTimeStep(l) => {
@@ -77,6 +78,33 @@ impl Builder {
                             .map_err(|error| refuse(UNKNOWN, origin, error.to_string()))?,
                     ),
                     peephole: None,
+                    activation: function(&l.base.activation_fn)?,
+                    gate: function(&l.gate_activation_fn)?,
+                }))
+            }
+            Layer::GravesLSTM(l) => {
+                let n = l.nout;
+                let viewed = |result: Result<Tensor, TensorError>| {
+                    result.map_err(|error| refuse(UNKNOWN, origin, error.to_string()))
+                };
+                let weight = self.take_fortran(&[l.nin, 4 * n], origin)?;
+                let wide = self.take_fortran(&[n, 4 * n + 3], origin)?;
+                let bias = self.take(&[1, 4 * n], origin)?;
+                let recurrent = viewed(wide.narrow(1, 0, 4 * n))?;
+                let column = |i: usize| {
+                    let column = wide.narrow(1, 4 * n + i, 4 * n + i + 1);
+                    viewed(column.and_then(|column| column.reshape(&[n])))
+                };
+                let peephole = Peephole {
+                    forget: column(0)?,
+                    output: column(1)?,
+                    input: column(2)?,
+                };
+                Ok(Cell::Lstm(Lstm {
+                    weight: self.reordered(&weight, n, origin)?,
+                    recurrent: self.reordered(&recurrent, n, origin)?,
+                    bias: Some(viewed(self.reordered(&bias, n, origin)?.reshape(&[4 * n]))?),
+                    peephole: Some(peephole),
                     activation: function(&l.base.activation_fn)?,
                     gate: function(&l.gate_activation_fn)?,
                 }))

@@ -336,6 +336,10 @@ layers! {
     ElementWiseMultiplicationLayer("org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer") {
         nin: usize, nout: usize,
     }
+    /// `[N, 1]` to `[N, nout]`; W `[nin, nout]` in Fortran order, then b.
+    EmbeddingLayer("org.deeplearning4j.nn.conf.layers.EmbeddingLayer") {
+        nin: usize, nout: usize, #[serde(default = "yes")] has_bias: bool,
+    }
     /// `[N, T]` to `[N, nout, T]`; W `[nin, nout]` in Fortran order.
     EmbeddingSequenceLayer("org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer") {
         nin: usize, nout: usize, #[serde(default)] has_bias: bool, #[serde(default = "one_step")] input_length: usize,
@@ -347,6 +351,12 @@ layers! {
     }
     /// W `[nin, 4 n]`, RW `[n, 4 n]` in Fortran order, b `[4 n]`; blocks of columns: candidate, forget, output, input.
     LSTM("org.deeplearning4j.nn.conf.layers.LSTM") {
+        nin: usize, nout: usize, #[serde(default = "sigmoid")] gate_activation_fn: Activation,
+        #[serde(default = "one")] forget_gate_bias_init: f64, #[serde(default = "ncw")] rnn_data_format: String,
+    }
+    /// W `[nin, 4 n]`, RW `[n, 4 n + 3]` in Fortran order, b `[4 n]`: an LSTM whose gates see its state, by the last three
+    /// columns: the one before by the forget gate, the new one by the output gate, the one before by the input gate.
+    GravesLSTM("org.deeplearning4j.nn.conf.layers.GravesLSTM") {
         nin: usize, nout: usize, #[serde(default = "sigmoid")] gate_activation_fn: Activation,
         #[serde(default = "one")] forget_gate_bias_init: f64, #[serde(default = "ncw")] rnn_data_format: String,
     }

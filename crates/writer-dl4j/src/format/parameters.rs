@@ -11,7 +11,7 @@ impl Layer {
         let biased = |bias: bool| if bias { &["W", "b"][..] } else { &["W"][..] };
         match self {
             Self::BatchNormalization(_) => &["gamma", "beta", "mean", "var"],
-            Self::LSTM(_) | Self::SimpleRnn(_) => &["W", "RW", "b"],
+            Self::LSTM(_) | Self::GravesLSTM(_) | Self::SimpleRnn(_) => &["W", "RW", "b"],
             Self::Bidirectional(_) => &["fW", "fRW", "fb", "bW", "bRW", "bb"],
             Self::PReLULayer(_) => &["W"],
             Self::ElementWiseMultiplicationLayer(_) => &["W", "b"],
@@ -26,6 +26,7 @@ impl Layer {
             Self::DepthwiseConvolution2D(layer) => biased(layer.has_bias),
             Self::Deconvolution2D(layer) => biased(layer.has_bias),
             Self::Deconvolution3D(layer) => biased(layer.has_bias),
+            Self::EmbeddingLayer(layer) => biased(layer.has_bias),
             Self::EmbeddingSequenceLayer(layer) => biased(layer.has_bias),
             Self::LastTimeStep(layer) => layer.underlying.variables(),
             Self::FrozenLayer(layer) => layer.layer.variables(),
@@ -56,6 +57,23 @@ impl Layer {
             Self::FrozenLayerWithBackprop(layer) => layer.underlying.stored_variables(),
             Self::TimeDistributed(layer) => layer.underlying.stored_variables(),
             layer => layer.variables().to_vec(),
+        }
+    }
+
+    /// The names of its kernels, all that a constraint of the layer's weights is on.
+    pub fn kernels(&self) -> impl Iterator<Item = &'static str> {
+        let names = self.variables().iter().copied();
+        names.filter(|name| matches!(*name, "W" | "RW" | "pW"))
+    }
+
+    /// The axes of its kernels that lead into one unit or filter, over which norms are taken; `None` where these are not
+    /// the same for all of them, or are not known.
+    pub fn unit_dimensions(&self) -> Option<&'static [usize]> {
+        match self {
+            Self::DenseLayer(_) | Self::OutputLayer(_) | Self::RnnOutputLayer(_) => Some(&[0]),
+            Self::LSTM(_) | Self::SimpleRnn(_) => Some(&[0]),
+            Self::ConvolutionLayer(_) => Some(&[1, 2, 3]),
+            _ => None,
         }
     }
 

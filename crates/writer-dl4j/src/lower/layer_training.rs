@@ -19,6 +19,9 @@ const THAWED: Code = Code("D0117");
 /// The score counts what the source's loss does not.
 const SCORE: Code = Code("D0116");
 
+/// What Keras adds to norms before it divides by them.
+const EPSILON: f64 = 1e-7;
+
 /// Gives the layers that learn what training does to them besides the optimiser's rule.
 pub(super) fn apply(
     vertices: &mut [Placed],
@@ -79,14 +82,18 @@ pub(super) fn apply(
             findings.push(Finding::note(crate::EXTRA_PARAMETER, &origin, message));
         }
         let mut constraints = Vec::new();
-        match own.constraint.map(|constraint| class(constraint, layer, "W")) {
+        let epsilon = own.constraint_epsilon.unwrap_or(EPSILON);
+        match own
+            .constraint
+            .map(|constraint| class(constraint, epsilon, layer, "W"))
+        {
             Some(Some(class)) => constraints.push(class),
             Some(None) => lost.push("its constraint"),
             None => {}
         }
         constraints.extend(
             own.bias_constraint
-                .and_then(|constraint| class(constraint, layer, "b")),
+                .and_then(|constraint| class(constraint, epsilon, layer, "b")),
         );
         let clipping = kernels
             .or(training.updater.as_ref())
@@ -170,33 +177,22 @@ fn penalties(own: Regularization, decay: f64, optimiser: &Optimiser) -> Vec<Pena
 }
 
 /// A constraint on the parameter `name` of a layer; `None` where its norm would go over the wrong axes.
-fn class(constraint: Constraint, layer: &Layer, name: &str) -> Option<Class> {
-    const EPSILON: f64 = 1e-7;
-    let mut params = vec![name.to_owned()];
-    if name == "W" {
-        let others = layer
-            .variables()
-            .iter()
-            .filter(|name| matches!(**name, "RW" | "pW"));
-        params.extend(others.map(|name| (*name).to_owned()));
-    }
-    let dimensions = match layer {
-        Layer::DenseLayer(_) | Layer::OutputLayer(_) | Layer::RnnOutputLayer(_) => Some(vec![0]),
-        Layer::LSTM(_) | Layer::SimpleRnn(_) => Some(vec![0]),
-        Layer::ConvolutionLayer(_) => Some(vec![1, 2, 3]),
-        _ => None,
+fn class(constraint: Constraint, epsilon: f64, layer: &Layer, name: &str) -> Option<Class> {
+    let params: Vec<String> = match name {
+        "W" => layer.kernels().map(str::to_owned).collect(),
+        name => vec![name.to_owned()],
     };
-    let epsilon = EPSILON;
+    let dimensions = layer.unit_dimensions();
     Some(match constraint {
         Constraint::NonNegative => Class::NonNegative { epsilon, params },
         Constraint::MaxNorm(max_norm) => Class::MaxNorm {
             max_norm,
-            dimensions: dimensions?,
+            dimensions: dimensions?.to_vec(),
             epsilon,
             params,
         },
         Constraint::UnitNorm => Class::UnitNorm {
-            dimensions: dimensions?,
+            dimensions: dimensions?.to_vec(),
             epsilon,
             params,
         },
@@ -206,7 +202,7 @@ fn class(constraint: Constraint, layer: &Layer, name: &str) -> Option<Class> {
             min,
             max,
             rate,
-            dimensions: dimensions?,
+            dimensions: dimensions?.to_vec(),
             epsilon,
             params,
         },

@@ -81,7 +81,11 @@ impl Lowering<'_> {
         // The vertex is this output's own when nothing else reads the value.
         let own = self.uses[port.value.index()] == 1 && !self.shared.contains(&place.vertex);
         // An output layer gives its features where the vertex has them: not so where a transposition follows it.
-        let straight = rank != 3 || place.order == [0, 2, 1];
+        let straight = rank != 3
+            || place.order == order
+            || (place.order == [0, 2, 1] && order == identity(3));
+        // A sequence that the archive gives steps first, where the vertex has them last.
+        let steps_first = rank == 3 && place.order != order;
         let frozen = |lowering: &mut Self| {
             let layers = lowering.training.map(|training| &training.layers);
             let source = lowering.find(&place.vertex).map(|placed| placed.source.clone());
@@ -93,7 +97,7 @@ impl Lowering<'_> {
         if own
             && straight
             && !frozen(self)
-            && let Some(name) = self.output_layer(&place.vertex, rank, &order, given.clone())
+            && let Some(name) = self.output_layer(&place.vertex, rank, steps_first, given.clone())
         {
             return Ok(Edge { name, permutation });
         }
@@ -165,7 +169,7 @@ impl Lowering<'_> {
         &mut self,
         vertex: &str,
         rank: usize,
-        order: &[usize],
+        steps_first: bool,
         given: Option<LossFunction>,
     ) -> Option<String> {
         let placed: &mut Placed = self.find(vertex)?;
@@ -204,12 +208,11 @@ impl Lowering<'_> {
                     has_bias,
                     ..
                 } = dense;
-                let keep = order == identity(3);
                 // Stock DL4J adds the bias of this layer without asking whether there is one.
                 if !has_bias {
                     placed.parameters.push(Tensor::filled(&[nout], 0.0));
                 }
-                let rnn_data_format = if keep { "NWC" } else { "NCW" }.to_owned();
+                let rnn_data_format = if steps_first { "NWC" } else { "NCW" }.to_owned();
                 *layer = RnnOutputLayer {
                     base,
                     nin,
@@ -228,7 +231,7 @@ impl Lowering<'_> {
                         "stock DL4J runs an output layer on sequences with a bias only",
                     );
                 }
-                if keep {
+                if steps_first {
                     // The layer reads and gives [N, T, F]; its input is permuted in front of it.
                     let from = self.find(&name)?.inputs[0].clone();
                     let place = super::Place {

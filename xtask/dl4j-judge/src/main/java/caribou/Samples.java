@@ -134,9 +134,15 @@ final class Samples {
                     List.of(dense(6, 5, options), new FrozenLayerWithBackprop(dense(5, 4, options)), output(4)));
             case "convolution" -> {
                 type = InputType.convolutional(6, 6, 1);
-                layers.addAll(List.of(convolution(4), new BatchNormalization(),
+                layers.addAll(List.of(convolution(4), new BatchNormalization.Builder().useLogStd(false).build(),
                         new SubsamplingLayer.Builder(SubsamplingLayer.PoolingType.MAX).kernelSize(2, 2).stride(2, 2).build(),
                         dense(16, 5, options), output(5)));
+            }
+            case "normalized" -> {
+                type = InputType.convolutional(6, 6, 1);
+                layers.addAll(List.of(
+                        new ConvolutionLayer.Builder(3, 3).nOut(2).activation(Activation.IDENTITY).build(),
+                        new BatchNormalization.Builder().useLogStd(false).build(), dense(32, 3, options), output(3)));
             }
             case "images" -> {
                 type = InputType.convolutional(6, 6, 1);
@@ -185,7 +191,7 @@ final class Samples {
     /** Inputs for the network called {@code name}. */
     static INDArray input(String name, Random random) {
         return switch (name) {
-            case "convolution", "images" -> numbers(random, EXAMPLES, 1, 6, 6);
+            case "convolution", "normalized", "images" -> numbers(random, EXAMPLES, 1, 6, 6);
             case "lstm", "graves_lstm", "bidirectional" -> numbers(random, EXAMPLES, 4, STEPS);
             case "embedding" -> indices(random, EXAMPLES, 1);
             case "embedding_sequence" -> indices(random, EXAMPLES, STEPS);
