@@ -144,7 +144,10 @@ fn verdict(resumption: &Resumption, found: &Found) -> Result<String, Vec<String>
             problems.push(format!("steps/epochs at the {when}: {counts}"));
         }
     }
-    let mut told = format!("{} numbers remembered, steps/epochs {}", found.remembered, found.counted);
+    let mut told = format!(
+        "{} numbers remembered, steps/epochs {}",
+        found.remembered, found.counted
+    );
     match resumption.expected {
         Expected::SameBits => {
             for (what, difference) in [("parameters", &found.parameters), ("state", &found.state)] {
@@ -176,9 +179,16 @@ fn verdict(resumption: &Resumption, found: &Found) -> Result<String, Vec<String>
         }
         Expected::Remembered(count) => {
             if found.remembered != count {
-                problems.push(format!("{} numbers are remembered, not {count}", found.remembered));
+                problems.push(format!(
+                    "{} numbers are remembered, not {count}",
+                    found.remembered
+                ));
             }
         }
     }
-    if problems.is_empty() { Ok(told) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(told)
+    } else {
+        Err(problems)
+    }
 }

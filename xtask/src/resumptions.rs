@@ -64,8 +64,7 @@ const fn pass(
 
 pub(crate) const ADAM: &str = r#"{"updater": {"@class": "org.nd4j.linalg.learning.config.Adam", "learningRate": 0.01, "beta1": 0.9,
     "beta2": 0.999, "epsilon": 1e-8}}"#;
-const NESTEROVS: &str =
-    r#"{"updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9}}"#;
+const NESTEROVS: &str = r#"{"updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9}}"#;
 
 /// All of them.
 pub(crate) const RESUMPTIONS: &[Resumption] = &[
@@ -205,7 +204,14 @@ pub(crate) const RESUMPTIONS: &[Resumption] = &[
         "pruned",
         "dense",
         NESTEROVS,
-        &["prune", "--sparsity", "0.5", "--only", "*", "--with-training-state"],
+        &[
+            "prune",
+            "--sparsity",
+            "0.5",
+            "--only",
+            "*",
+            "--with-training-state",
+        ],
         Expected::Pruned,
     ),
     pass(

@@ -74,7 +74,9 @@ fn besides(training: &Training) -> Vec<String> {
         Some(format!(" ({}{decay}{clipping})", optimizer(updater)))
     };
     lines.extend(named("optimizers of their own", &|layer| own(&layer.updater)));
-    lines.extend(named("optimizers of their biases", &|layer| own(&layer.bias_updater)));
+    lines.extend(named("optimizers of their biases", &|layer| {
+        own(&layer.bias_updater)
+    }));
     lines.extend(named("frozen", &|layer| layer.frozen.then(String::new)));
     lines.extend(named("penalties", &penalty));
     lines.extend(named("constraints", &constraint));

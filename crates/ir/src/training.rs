@@ -133,7 +133,9 @@ impl UpdaterKind {
             | Self::AmsGrad { .. }
             | Self::AdaMax { .. }
             | Self::Nadam { .. } => true,
-            Self::Sgd | Self::RmsProp { .. } | Self::AdaGrad { .. } | Self::AdaDelta { .. } | Self::NoOp => false,
+            Self::Sgd | Self::RmsProp { .. } | Self::AdaGrad { .. } | Self::AdaDelta { .. } | Self::NoOp => {
+                false
+            }
         }
     }
 }

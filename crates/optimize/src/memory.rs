@@ -7,8 +7,8 @@
 //! is dropped: what was folded, scaled or resized is another weight.
 
 use caribou_ir::op::Operator;
-use caribou_ir::{Graph, ParameterState, ReadAt, Tensor, TensorData, TensorError, Training, TrainingState};
 use caribou_ir::{DType, Endian, Updater};
+use caribou_ir::{Graph, ParameterState, ReadAt, Tensor, TensorData, TensorError, Training, TrainingState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,7 +53,13 @@ pub fn follow(
     for (place, tensor) in &new {
         let followed = match known(tensor) {
             // Two nodes may read the same parameter.
-            Some(same) if parameters.iter().any(|other| other.parameter.shares_storage(&same.parameter)) => continue,
+            Some(same)
+                if parameters
+                    .iter()
+                    .any(|other| other.parameter.shares_storage(&same.parameter)) =>
+            {
+                continue;
+            }
             Some(same) => Some(same.clone()),
             None => match old.get(place).and_then(|old| Some((*old, known(old)?))) {
                 Some((old, known)) if change != Change::Rewritten && old.shape() == tensor.shape() => {
@@ -82,17 +88,17 @@ pub fn follow(
         }
     }
     Ok(Followed {
-        state: TrainingState {
-            parameters,
-            ..*state
-        },
+        state: TrainingState { parameters, ..*state },
         dropped,
     })
 }
 
 /// Whether the optimiser of a layer keeps a direction.
 fn directed(training: &Training, layer: &str) -> bool {
-    let own = training.layers.get(layer).and_then(|layer| layer.updater.as_ref());
+    let own = training
+        .layers
+        .get(layer)
+        .and_then(|layer| layer.updater.as_ref());
     own.or(training.updater.as_ref())
         .is_some_and(|updater: &Updater| updater.kind.keeps_direction())
 }
@@ -202,7 +208,10 @@ mod tests {
         graph.output("y", y, Layout::Plain);
         let of = |parameter: &Tensor, from: f32| ParameterState {
             parameter: parameter.clone(),
-            slots: vec![numbers(&parameter.shape(), from), numbers(&parameter.shape(), from + 50.0)],
+            slots: vec![
+                numbers(&parameter.shape(), from),
+                numbers(&parameter.shape(), from + 50.0),
+            ],
         };
         let state = TrainingState {
             iterations: 7,
@@ -251,7 +260,9 @@ mod tests {
                 panic!("the network is a dense layer")
             };
             let mut all = followed.state.parameters.iter();
-            let kernel = all.find(|known| known.parameter.shares_storage(&dense.weight)).unwrap();
+            let kernel = all
+                .find(|known| known.parameter.shares_storage(&dense.weight))
+                .unwrap();
             let seen = |slot: usize| {
                 let view = dense.weight.same_view_of(&kernel.slots[slot]).unwrap();
                 view.to_vec().unwrap()

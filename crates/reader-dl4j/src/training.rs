@@ -31,7 +31,10 @@ impl Part {
     }
 
     fn is_frozen(&self) -> bool {
-        matches!(self.layer, Layer::FrozenLayer(_) | Layer::FrozenLayerWithBackprop(_))
+        matches!(
+            self.layer,
+            Layer::FrozenLayer(_) | Layer::FrozenLayerWithBackprop(_)
+        )
     }
 }
 
@@ -45,8 +48,14 @@ pub(crate) fn training(configuration: &Configuration, findings: &mut Findings) -
         own.insert(i, optimisers(part, findings));
     }
     let still = Some(Class::still());
-    let moves = |i: &usize| core(&parts[*i].layer).base().is_some_and(|base| base.iupdater != still);
-    let mut known = own.iter().filter_map(|(i, (kernels, _))| Some((i, kernels.as_ref()?)));
+    let moves = |i: &usize| {
+        core(&parts[*i].layer)
+            .base()
+            .is_some_and(|base| base.iupdater != still)
+    };
+    let mut known = own
+        .iter()
+        .filter_map(|(i, (kernels, _))| Some((i, kernels.as_ref()?)));
     training.updater = known
         .clone()
         .find(|(i, _)| moves(i) && !parts[**i].is_frozen())
@@ -54,7 +63,9 @@ pub(crate) fn training(configuration: &Configuration, findings: &mut Findings) -
         .or_else(|| known.next())
         .map(|(_, updater)| updater.clone())
         .or_else(|| {
-            let mut classes = parts.iter().filter_map(|part| part.layer.base()?.iupdater.as_ref());
+            let mut classes = parts
+                .iter()
+                .filter_map(|part| part.layer.base()?.iupdater.as_ref());
             classes.find_map(updater::rule)
         });
     if training.updater.is_none() && !own.is_empty() {
@@ -149,7 +160,11 @@ fn optimisers(part: &Part, findings: &mut Findings) -> (Option<Updater>, Option<
         })
     };
     let kernels = whole(class, &base.regularization);
-    let biased = part.layer.stored_variables().iter().any(|name| name.ends_with('b'));
+    let biased = part
+        .layer
+        .stored_variables()
+        .iter()
+        .any(|name| name.ends_with('b'));
     let class = base.bias_updater.as_ref().unwrap_or(class);
     let biases = if biased {
         whole(class, &base.regularization_bias)
@@ -166,7 +181,8 @@ fn besides(configuration: &Configuration, parts: &[Part], findings: &mut Finding
         Configuration::Graph(network) => &network.backprop_type,
     };
     if backpropagation != "Standard" {
-        let message = format!("not carried over: backpropType {backpropagation}; training goes through all steps");
+        let message =
+            format!("not carried over: backpropType {backpropagation}; training goes through all steps");
         lost(findings, message);
     }
     let unlike = |what: &str, has: &dyn Fn(&Part) -> bool| {
@@ -177,11 +193,19 @@ fn besides(configuration: &Configuration, parts: &[Part], findings: &mut Finding
             .collect();
         (!named.is_empty()).then(|| format!("not carried over: {what} of {}", named.join(", ")))
     };
-    let whole = unlike("miniBatch false (gradients are divided by the number of examples)", &|part| !part.mini_batch);
+    let whole = unlike(
+        "miniBatch false (gradients are divided by the number of examples)",
+        &|part| !part.mini_batch,
+    );
     let noise = unlike("weightNoise", &|part| {
-        core(&part.layer).base().is_some_and(|base| base.weight_noise.is_some())
+        core(&part.layer)
+            .base()
+            .is_some_and(|base| base.weight_noise.is_some())
     });
-    whole.into_iter().chain(noise).for_each(|message| lost(findings, message));
+    whole
+        .into_iter()
+        .chain(noise)
+        .for_each(|message| lost(findings, message));
 }
 
 fn lost(findings: &mut Findings, message: String) {
@@ -355,7 +379,12 @@ fn constraint(class: &Forced, layer: &Layer) -> Option<Constrained> {
             params,
         } => {
             let (min, max, rate) = (*min, *max, *rate);
-            (Constraint::MinMaxNorm { min, max, rate }, Some(dimensions), epsilon, params)
+            (
+                Constraint::MinMaxNorm { min, max, rate },
+                Some(dimensions),
+                epsilon,
+                params,
+            )
         }
         Forced::Unknown(_) => return None,
     };

@@ -63,8 +63,18 @@ fn what_is_remembered_of_weights_survives_convert_and_is_dropped_where_it_no_lon
     assert!(messages.contains("I0105"), "{messages}");
     let state = &["--with-training-state"][..];
     let messages = done(&[&["convert", text(&model), "-o", text(&with)][..], &shape, state].concat());
-    assert!(!messages.contains("D0308") && !messages.contains("D0309"), "{messages}");
-    let messages = done(&[&["simplify", text(&model), "-o", text(&simple)][..], &shape, state].concat());
+    assert!(
+        !messages.contains("D0308") && !messages.contains("D0309"),
+        "{messages}"
+    );
+    let messages = done(
+        &[
+            &["simplify", text(&model), "-o", text(&simple)][..],
+            &shape,
+            state,
+        ]
+        .concat(),
+    );
     assert!(messages.contains("warning[I0103]"), "{messages}");
     let entry = |archive: &Path| {
         let bytes = std::fs::read(archive).unwrap();
@@ -93,5 +103,12 @@ fn words_are_taken_from_an_embedding_with_a_bias() {
         text(&vectors),
     ]);
     let vectors = std::fs::read_to_string(vectors).unwrap();
-    assert_eq!(vectors.lines().filter(|line| line.split(' ').count() == 5).count(), 7, "{vectors}");
+    assert_eq!(
+        vectors
+            .lines()
+            .filter(|line| line.split(' ').count() == 5)
+            .count(),
+        7,
+        "{vectors}"
+    );
 }

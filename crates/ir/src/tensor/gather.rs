@@ -1,8 +1,8 @@
 //! Reads the elements of a view in C order, block by block, whatever their order in storage.
 
 use super::store::{Element, Stored, with_element};
-use super::{ReadAt, Tensor, TensorError};
 use super::view::{Factor, View};
+use super::{ReadAt, Tensor, TensorError};
 
 /// Elements of one block: large enough that a transposition reads runs of neighbours (a wide kernel is read row by row, once
 /// a block), small enough that the four or five buffers of a conversion stay below the 64 MiB that it may use.

@@ -194,7 +194,10 @@ impl Tensor {
         let Some((extents, order)) = factors else {
             return Err(TensorError::View {
                 from: values.shape(),
-                to: format!("what belongs to the stored elements of one of shape {:?}", self.shape()),
+                to: format!(
+                    "what belongs to the stored elements of one of shape {:?}",
+                    self.shape()
+                ),
             });
         };
         let stored = values.gathered().reshape(&extents)?.permute(&order)?;
@@ -389,7 +392,12 @@ mod tests {
         assert_eq!(stored.to_vec().unwrap(), kernel.to_vec().unwrap());
         let back = view.same_view_of(&stored).unwrap();
         assert_eq!(back.to_vec().unwrap(), view.to_vec().unwrap());
-        assert!(view.narrow(0, 0, 2).unwrap().as_stored(&counting(&[2, 6])).is_err());
+        assert!(
+            view.narrow(0, 0, 2)
+                .unwrap()
+                .as_stored(&counting(&[2, 6]))
+                .is_err()
+        );
         assert!(view.as_stored(&counting(&[6, 4])).is_err());
         assert!(Tensor::filled(&[3], 1.0).as_stored(&counting(&[3])).is_err());
     }

@@ -154,9 +154,11 @@ impl Stored {
     pub(super) fn bytes(&self) -> Result<Bytes<'_>, TensorError> {
         Ok(match &self.data {
             TensorData::Owned(bytes) => Bytes::Borrowed(bytes),
-            TensorData::Part { bytes, range } => Bytes::Borrowed(bytes.get(range.clone()).ok_or_else(|| {
-                TensorError::Read(format!("bytes {range:?} lie outside of those in memory"))
-            })?),
+            TensorData::Part { bytes, range } => {
+                Bytes::Borrowed(bytes.get(range.clone()).ok_or_else(|| {
+                    TensorError::Read(format!("bytes {range:?} lie outside of those in memory"))
+                })?)
+            }
             TensorData::Floats(values) => Bytes::Borrowed(bytemuck::cast_slice(values)),
             TensorData::Mapped { map, range } => {
                 Bytes::Borrowed(map.get(range.clone()).ok_or_else(|| {

@@ -144,9 +144,11 @@ impl Builder {
                 let y = self.layer(&l.underlying, x, origin)?;
                 self.steps_as(y, &l.rnn_data_format, origin)
             }
-            Layer::LSTM(_) | Layer::GravesLSTM(_) | Layer::SimpleRnn(_) | Layer::Bidirectional(_) | Layer::LastTimeStep(_) => {
-                self.recurrent(layer, x, origin)
-            }
+            Layer::LSTM(_)
+            | Layer::GravesLSTM(_)
+            | Layer::SimpleRnn(_)
+            | Layer::Bidirectional(_)
+            | Layer::LastTimeStep(_) => self.recurrent(layer, x, origin),
             Layer::ConvolutionLayer(_)
             | Layer::Convolution1DLayer(_)
             | Layer::Convolution3D(_)

@@ -3,7 +3,9 @@
 use super::activation;
 use crate::build::{Builder, Built, UNKNOWN, refuse};
 use crate::parameters::Copied;
-use caribou_ir::op::{Activation, Cell, Direction, Lstm, Merge, Peephole, Recurrent, SimpleRnn, Slice, SliceAxis};
+use caribou_ir::op::{
+    Activation, Cell, Direction, Lstm, Merge, Peephole, Recurrent, SimpleRnn, Slice, SliceAxis,
+};
 use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{Activation as Class, Layer};
 

@@ -67,7 +67,10 @@ pub(crate) fn parameters(
     }
     match start == state.len() {
         true => Ok(known),
-        false => Err(format!("it has {} numbers, and {start} are expected", state.len())),
+        false => Err(format!(
+            "it has {} numbers, and {start} are expected",
+            state.len()
+        )),
     }
 }
 
@@ -99,7 +102,10 @@ fn updaters<'p>(parts: &'p [Part], taken: &[Taken]) -> Result<Vec<&'p Updater>, 
             let found = taken.get(updaters.len());
             let updater = part.layer.updater_of(name);
             let (Some(found), Some(updater)) = (found, updater) else {
-                return Err(format!("{}: nothing tells which updater its {name} has", part.name));
+                return Err(format!(
+                    "{}: nothing tells which updater its {name} has",
+                    part.name
+                ));
             };
             if *found.layer != *part.name {
                 return Err(format!(

@@ -339,7 +339,10 @@ impl Configuration {
             Self::MultiLayer(network) => (network.iteration_count, network.epoch_count),
             Self::Graph(network) => (network.iteration_count, network.epoch_count),
         };
-        (u64::try_from(steps).unwrap_or(0), u64::try_from(epochs).unwrap_or(0))
+        (
+            u64::try_from(steps).unwrap_or(0),
+            u64::try_from(epochs).unwrap_or(0),
+        )
     }
 
     /// The text of `configuration.json`.

@@ -126,7 +126,10 @@ mod tests {
         assert_eq!(frozen.updater_of("W"), Some(&Updater::NoOp {}));
         let mut both = window;
         both["depthMultiplier"] = 1.into();
-        assert_eq!(layer("SeparableConvolution2D", both).stored_variables(), ["b", "W", "pW"]);
+        assert_eq!(
+            layer("SeparableConvolution2D", both).stored_variables(),
+            ["b", "W", "pW"]
+        );
     }
 
     #[test]
@@ -137,6 +140,9 @@ mod tests {
         assert!(matches!(norm.updater_of("beta"), Some(Updater::Sgd { .. })));
         assert_eq!(norm.updater_of("var"), Some(&Updater::NoOp {}));
         fields["lockGammaBeta"] = true.into();
-        assert_eq!(layer("BatchNormalization", fields).stored_variables(), ["mean", "var"]);
+        assert_eq!(
+            layer("BatchNormalization", fields).stored_variables(),
+            ["mean", "var"]
+        );
     }
 }

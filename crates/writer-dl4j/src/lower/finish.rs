@@ -43,8 +43,8 @@ impl Lowering<'_> {
             .training
             .and_then(|training| Some((training, training.state.as_ref()?)));
         let findings = &mut self.findings;
-        let state =
-            known.map(|(training, known)| training::state(&vertices, &self.optimiser, training, known, findings));
+        let state = known
+            .map(|(training, known)| training::state(&vertices, &self.optimiser, training, known, findings));
         let state = state.transpose().map_err(|error| {
             let message = format!("the state of the optimiser does not fit the parameters: {error}");
             Findings::from(Finding::new(Severity::Error, PARAMETER, None, message))

@@ -81,9 +81,8 @@ impl Lowering<'_> {
         // The vertex is this output's own when nothing else reads the value.
         let own = self.uses[port.value.index()] == 1 && !self.shared.contains(&place.vertex);
         // An output layer gives its features where the vertex has them: not so where a transposition follows it.
-        let straight = rank != 3
-            || place.order == order
-            || (place.order == [0, 2, 1] && order == identity(3));
+        let straight =
+            rank != 3 || place.order == order || (place.order == [0, 2, 1] && order == identity(3));
         // A sequence that the archive gives steps first, where the vertex has them last.
         let steps_first = rank == 3 && place.order != order;
         let frozen = |lowering: &mut Self| {
