@@ -206,7 +206,7 @@ fn an_archive_keeps_how_it_is_trained() {
         let shown = caribou(&["inspect", text(&second)]);
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
         for says in [
-            "optimizer Adam (beta1 0.9, beta2 0.999, epsilon 0.00000001), learning rate 0.01 at first, by a schedule",
+            "optimizer Adam (beta1 0.9, beta2 0.999, epsilon 0.00000001), learning rate step (initial 0.01, decay 0.5, steps 10)",
             "categorical cross entropy",
             "gradients clipped: each element to 2",
             "frozen: b",
