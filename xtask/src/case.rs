@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use caribou_ir::{ReadOptions, Reader, Source};
-use caribou_reader_caffe::CaffeReader;
+use caribou_reader_caffe::{Apply, CaffeReader, Preprocessing};
 use caribou_reader_keras::KerasReader;
 use caribou_reader_tf::{Binding, InputChoice, TensorflowReader};
 use ndarray::ArrayD;
@@ -16,7 +16,7 @@ struct Framework {
     models: &'static [&'static str],
     /// The names that a second file with its weights may have.
     weights: &'static [&'static str],
-    reader: fn(&Case) -> Box<dyn Reader>,
+    reader: fn(&Case) -> std::io::Result<Box<dyn Reader>>,
 }
 
 /// All frameworks; a case belongs to the first whose model it has.
@@ -24,31 +24,37 @@ const FRAMEWORKS: &[Framework] = &[
     Framework {
         models: &["model.h5", "model.keras"],
         weights: &[],
-        reader: |_| Box::new(KerasReader),
+        reader: |_| Ok(Box::new(KerasReader)),
     },
     Framework {
         // A file of weights alone holds the network too.
         models: &["deploy.prototxt", "net.caffemodel"],
         weights: &["net.caffemodel", "net.caffemodel.h5"],
         reader: |case| {
-            Box::new(CaffeReader {
+            let solver = case.directory.join("solver.prototxt");
+            let preprocessing = case.preprocessing.as_ref();
+            Ok(Box::new(CaffeReader {
                 training: case.phase.as_deref() == Some("train"),
                 level: case.level.unwrap_or(0),
                 stages: case.stages.clone().unwrap_or_default(),
-                ..CaffeReader::default()
-            })
+                solver: solver.exists().then(|| Source::open(solver)).transpose()?,
+                preprocessing: preprocessing
+                    .map(|own| own.of(&case.directory))
+                    .transpose()?
+                    .unwrap_or_default(),
+            }))
         },
     },
     Framework {
         models: &["saved_model", "graph.pb", "graph.pbtxt", "model.pb"],
         weights: &["model.ckpt.index"],
         reader: |case| {
-            Box::new(TensorflowReader {
+            Ok(Box::new(TensorflowReader {
                 inputs: case.feeds.clone().unwrap_or_default(),
                 outputs: case.fetches.clone().unwrap_or_default(),
                 signature: case.signature.clone(),
                 bind: case.bind.clone().unwrap_or_default(),
-            })
+            }))
         },
     },
 ];
@@ -95,6 +101,8 @@ pub(crate) struct Case {
     /// The options `--bind`.
     #[serde(default, deserialize_with = "options")]
     pub(crate) bind: Option<Vec<Binding>>,
+    /// What is done to images in front of the network.
+    pub(crate) preprocessing: Option<Transform>,
     /// How the source framework went on training it.
     pub(crate) training: Option<Course>,
     #[serde(skip)]
@@ -112,6 +120,39 @@ where
     parsed.map(Some).map_err(serde::de::Error::custom)
 }
 
+/// The preprocessing options of the conversion.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Transform {
+    /// Whether it becomes DL4J's normalizer, and not the first layer.
+    #[serde(default)]
+    normalizer: bool,
+    /// The option `--mean-file`.
+    mean_file: Option<PathBuf>,
+    /// The options `--mean-value`.
+    #[serde(default)]
+    mean_values: Vec<f32>,
+    /// The option `--input-scale`.
+    scale: Option<f32>,
+}
+
+impl Transform {
+    fn of(&self, directory: &Path) -> std::io::Result<Preprocessing> {
+        let mean_file = self.mean_file.as_ref();
+        Ok(Preprocessing {
+            apply: if self.normalizer {
+                Apply::Normalizer
+            } else {
+                Apply::Bake
+            },
+            mean_file: mean_file
+                .map(|file| Source::open(directory.join(file)))
+                .transpose()?,
+            mean_values: self.mean_values.clone(),
+            scale: self.scale,
+        })
+    }
+}
+
 /// Recorded training: batches, used one after the other and then again, and the loss of each before its step.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Course {
@@ -120,6 +161,9 @@ pub(crate) struct Course {
     /// The same for the labels of each output.
     pub(crate) labels: Vec<String>,
     pub(crate) losses: Vec<f64>,
+    /// Whether the losses count penalties, as those of Keras do and those of Caffe do not.
+    #[serde(default = "yes")]
+    pub(crate) penalties: bool,
     /// Largest relative difference of a loss.
     pub(crate) tolerance: f64,
     /// The code of the finding that must say why the losses differ, where they can't be the same in
@@ -169,7 +213,7 @@ impl Case {
                     Some(weights) => source.with_weights(Source::open(weights)?),
                     None => source,
                 };
-                return Ok((source, (framework.reader)(self)));
+                return Ok((source, (framework.reader)(self)?));
             }
         }
         Err(std::io::Error::new(

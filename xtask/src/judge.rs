@@ -37,6 +37,8 @@ pub(crate) struct Batches {
     pub(crate) inputs: Vec<PathBuf>,
     pub(crate) labels: Vec<PathBuf>,
     pub(crate) steps: usize,
+    /// Whether losses count the penalties of parameters.
+    pub(crate) penalties: bool,
 }
 
 /// What stock DL4J made of it.

@@ -3,7 +3,8 @@
 
 use crate::Failure;
 use crate::judge::Judge;
-use crate::verify::difference;
+use crate::verify::{Converted, difference};
+use caribou_ir::Normalizer;
 use ndarray::ArrayD;
 use serde::Deserialize;
 use serde_json::json;
@@ -27,6 +28,40 @@ struct Restored {
 
 /// A form of the option, the class that DL4J makes of it, and what becomes of a number of a channel.
 type Form = (String, &'static str, fn(f32, usize) -> f32);
+
+/// The inputs as a network behind this normalizer gets them, by the arithmetic that the normalizer states. Those of cases
+/// standardise channels, on axis 1.
+pub(crate) fn applied(normalizer: Option<&Normalizer>, mut inputs: Vec<ArrayD<f32>>) -> Vec<ArrayD<f32>> {
+    if let (Some(Normalizer::Standardize { mean, deviation }), Some(first)) = (normalizer, inputs.first_mut()) {
+        for (index, value) in first.indexed_iter_mut() {
+            *value = (*value - mean[index[1]]) / deviation[index[1]];
+        }
+    }
+    inputs
+}
+
+impl Judge {
+    /// The inputs as the normalizer of an archive, restored by stock DL4J, leaves them; as they are where it has none.
+    pub(crate) fn normalized(
+        &mut self,
+        converted: &Converted,
+        mut inputs: Vec<ArrayD<f32>>,
+        work: &Path,
+    ) -> Result<Vec<ArrayD<f32>>, Failure> {
+        let (Some(_), Some(first)) = (&converted.normalizer, inputs.first_mut()) else {
+            return Ok(inputs);
+        };
+        let (raw, out) = (work.join("raw.npy"), work.join("normalized.npy"));
+        ndarray_npy::write_npy(&raw, first)?;
+        let restored: Restored =
+            self.surgery(&json!({ "normalizer": &converted.archive, "x": &raw, "out": &out }))?;
+        if !restored.ok {
+            return Err(format!("the normalizer can't be restored: {}", restored.error).into());
+        }
+        *first = ndarray_npy::read_npy(&out)?;
+        Ok(inputs)
+    }
+}
 
 /// Writes, restores and applies every form; what is wrong, by form.
 pub(crate) fn judge(root: &Path, caribou: &Path, judge: &mut Judge) -> Result<Vec<String>, Failure> {

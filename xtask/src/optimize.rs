@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::case::Case;
 use crate::judge::{Judge, Request};
+use crate::normalizers;
 use crate::verdict::{self, Verdict};
 use crate::verify::{Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written};
 use caribou_ir::{Graph, Rewrite, ValidGraph};
@@ -115,7 +116,7 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
         let verdict = match convert_changed(case, ArchiveLayout::Keep, work, Some(&guarded)) {
             _ if *nothing.borrow() => continue,
             Err(findings) => Verdict::Refused(verdict::shortened(&findings)),
-            Ok(converted) => match Session::new(&converted.graph).run(&case.arrays(&case.inputs)?) {
+            Ok(converted) => match Session::new(&converted.graph).run(&fed(case, &converted)?) {
                 Err(error) => Verdict::Wrong(error.to_string()),
                 Ok(expected) => stock(case, &converted, expected, judge, work)?,
             },
@@ -123,6 +124,12 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
         verdicts.push((FIRST + 2, label, verdict));
     }
     Ok(verdicts)
+}
+
+/// What the converted network is fed for the recorded inputs.
+fn fed(case: &Case, converted: &Converted) -> Result<Vec<ndarray::ArrayD<f32>>, Failure> {
+    let inputs = case.arrays(&case.inputs)?;
+    Ok(normalizers::applied(converted.normalizer.as_ref(), inputs))
 }
 
 /// Whether both graphs compute the same.
@@ -151,7 +158,7 @@ fn stock(
     let request = Request {
         tolerance: case.tolerance,
         archive: converted.archive.clone(),
-        inputs: written(&permuted(case.arrays(&case.inputs)?, &ports.inputs), "in", work)?,
+        inputs: written(&permuted(fed(case, converted)?, &ports.inputs), "in", work)?,
         prefix: work.join("out"),
         fit: false,
         training: None,

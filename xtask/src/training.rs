@@ -17,7 +17,8 @@ pub(crate) fn judge(
     judge: &mut Judge,
     work: &Path,
 ) -> Result<Verdict, Failure> {
-    let inputs = permuted(case.arrays(&case.inputs)?, &converted.report.inputs);
+    let fed = judge.normalized(converted, case.arrays(&case.inputs)?, work)?;
+    let inputs = permuted(fed, &converted.report.inputs);
     let request = Request {
         tolerance: case.tolerance,
         archive: converted.archive.clone(),
@@ -28,6 +29,7 @@ pub(crate) fn judge(
             inputs: batches(case, &course.inputs, &converted.report.inputs, "x", work)?,
             labels: batches(case, &course.labels, &converted.report.outputs, "y", work)?,
             steps: course.losses.len(),
+            penalties: course.penalties,
         }),
     };
     let answer = judge.run(&request)?;

@@ -5,9 +5,9 @@ use crate::case::{Case, cases};
 use crate::judge::{Judge, Request};
 use crate::training;
 use crate::verdict::{self, Column, Verdict};
-use crate::{libhdf5, optimize};
+use crate::{libhdf5, normalizers, optimize};
 use caribou_ir::{
-    Findings, Graph, Limits, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _, Report,
+    Findings, Graph, Limits, Normalizer, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _, Report,
     Source, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_writer_dl4j::{ArchiveLayout, Compression, Dl4jWriter};
@@ -65,6 +65,8 @@ pub(crate) struct Converted {
     pub(crate) graph: ValidGraph,
     pub(crate) archive: PathBuf,
     pub(crate) report: Report,
+    /// What is done to the first input in front of the network.
+    pub(crate) normalizer: Option<Normalizer>,
     /// What the reader said.
     pub(crate) findings: Findings,
 }
@@ -271,6 +273,7 @@ pub(crate) fn convert_changed(
         training
     });
     options.unroll_recurrent = case.unroll_recurrent;
+    options.normalizer.clone_from(&import.normalizer);
     let report = Dl4jWriter {
         layout,
         compression: Compression::Auto,
@@ -285,6 +288,7 @@ pub(crate) fn convert_changed(
         graph,
         archive,
         report,
+        normalizer: import.normalizer,
         findings: import.findings,
     })
 }
@@ -360,7 +364,8 @@ pub(crate) fn permuted(arrays: Vec<ArrayD<f32>>, ports: &[PortReport]) -> Vec<Ar
 }
 
 fn recorded(case: &Case, converted: &Converted) -> Result<Verdict, Failure> {
-    let found = caribou_runtime::Session::new(&converted.graph).run(&case.arrays(&case.inputs)?);
+    let fed = normalizers::applied(converted.normalizer.as_ref(), case.arrays(&case.inputs)?);
+    let found = caribou_runtime::Session::new(&converted.graph).run(&fed);
     Ok(match found {
         Ok(found) => judged(case, &case.arrays(&case.outputs)?, &found),
         Err(error) => Verdict::Wrong(error.to_string()),
@@ -369,7 +374,7 @@ fn recorded(case: &Case, converted: &Converted) -> Result<Verdict, Failure> {
 
 /// The archive read back and run, against the source graph.
 fn round_trip(case: &Case, converted: &Converted) -> Result<Verdict, Failure> {
-    let inputs = case.arrays(&case.inputs)?;
+    let inputs = normalizers::applied(converted.normalizer.as_ref(), case.arrays(&case.inputs)?);
     let expected = match caribou_runtime::Session::new(&converted.graph).run(&inputs) {
         Ok(outputs) => permuted(outputs, &converted.report.outputs),
         Err(error) => return Ok(Verdict::Wrong(error.to_string())),
@@ -420,8 +425,12 @@ fn stock(
     trains: bool,
     work: &Path,
 ) -> Result<Verdict, Failure> {
-    let request = request(case, converted, work)?;
-    let answer = lock(judge).run(&request)?;
+    let mut request = request(case, converted, work)?;
+    let mut judge = lock(judge);
+    let fed = judge.normalized(converted, case.arrays(&case.inputs)?, work)?;
+    request.inputs = written(&permuted(fed, &converted.report.inputs), "in", work)?;
+    let answer = judge.run(&request)?;
+    drop(judge);
     if !answer.ok {
         return Ok(Verdict::Wrong(answer.error));
     }

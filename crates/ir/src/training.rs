@@ -161,12 +161,24 @@ pub enum LearningRate {
         /// The length of a stair.
         steps: f64,
     },
-    /// `initial / (1 + gamma t)`.
+    /// `initial / (1 + gamma t)^power`. With `gamma = -1 / n` and a negative power it is a polynomial that ends after `n`
+    /// steps.
     Inverse {
         /// At the first step.
         initial: f64,
         /// How fast it falls.
         gamma: f64,
+        /// Of what it is divided by.
+        power: f64,
+    },
+    /// `initial / (1 + exp(-gamma (t - middle)))`.
+    Sigmoid {
+        /// What it grows to, or falls from.
+        initial: f64,
+        /// How fast, falling when negative.
+        gamma: f64,
+        /// The step of half of it.
+        middle: i32,
     },
     /// Stairs: each rate from its step on. The first is for step zero.
     Piecewise(Vec<(u64, f64)>),
@@ -184,7 +196,16 @@ impl LearningRate {
                 decay,
                 steps,
             } => initial * decay.powf((steps_before / steps).floor()),
-            Self::Inverse { initial, gamma } => initial / (1.0 + gamma * steps_before),
+            Self::Inverse {
+                initial,
+                gamma,
+                power,
+            } => initial / (1.0 + gamma * steps_before).powf(*power),
+            Self::Sigmoid {
+                initial,
+                gamma,
+                middle,
+            } => initial / (1.0 + (-gamma * (steps_before - f64::from(*middle))).exp()),
             Self::Piecewise(stairs) => stairs
                 .iter()
                 .take_while(|(from, _)| *from <= t)

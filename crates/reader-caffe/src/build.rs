@@ -2,6 +2,7 @@
 //! so that layers in place make new values as all others do.
 
 mod input;
+mod loss;
 mod output;
 mod rest;
 mod time;
@@ -10,7 +11,7 @@ use crate::layers::{self, Call, Support};
 use crate::net::{Layer, Net};
 use crate::preprocessing::Preprocessing;
 use crate::weights::Weights;
-use caribou_ir::{Code, Finding, Findings, Graph, Normalizer, Origin, ReadOptions, Rest, ValueId};
+use caribou_ir::{Code, Finding, Findings, Graph, Loss, Normalizer, Origin, ReadOptions, Rest, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A type of layer that is not known, or refused.
@@ -25,7 +26,8 @@ const LEFT_OUT: Code = Code("C0404");
 const CUT: Code = Code("C0405");
 /// Two layers with weights have one name.
 const DUPLICATE: Code = Code("C0406");
-
+/// A loss that training goes on with, or one that it can't go on with.
+const LOSS: Code = Code("C0408");
 /// Time and examples have other places than in the source.
 const TIME: Code = Code("C0407");
 
@@ -47,16 +49,19 @@ pub(crate) struct Built {
     pub(crate) graph: Graph,
     /// What is to be written beside the network.
     pub(crate) normalizer: Option<Normalizer>,
+    /// The losses of outputs, where training is to go on.
+    pub(crate) losses: Vec<Loss>,
     /// What could be read of it, where it is refused.
     pub(crate) rest: Option<Box<Rest>>,
 }
 
-/// Builds the graph of `net`; problems become findings.
+/// Builds the graph of `net`; problems become findings. Losses are carried over where training goes on.
 pub(crate) fn build(
     net: &Net,
     weights: &Weights,
     options: &ReadOptions,
     preprocessing: &Preprocessing,
+    goes_on: bool,
     findings: &mut Findings,
 ) -> Built {
     let mut builder = Builder {
@@ -74,12 +79,13 @@ pub(crate) fn build(
         time: time::Time::of(net),
         unknown: HashSet::new(),
         assumed: BTreeSet::new(),
+        losses: goes_on.then(Vec::new),
     };
     builder.net_inputs();
     for layer in &net.layers {
         builder.layer(layer);
     }
-    builder.outputs();
+    let losses = builder.outputs();
     let rest = match builder.findings.has_errors() {
         true => Some(Box::new(Rest::of(builder.graph.clone(), builder.assumed))),
         false => None,
@@ -87,6 +93,7 @@ pub(crate) fn build(
     Built {
         graph: builder.graph,
         normalizer: builder.normalizer,
+        losses,
         rest,
     }
 }
@@ -112,6 +119,8 @@ struct Builder<'a> {
     unknown: HashSet<ValueId>,
     /// The names of the layers that read such values.
     assumed: BTreeSet<String>,
+    /// The losses so far, where training is to go on.
+    losses: Option<Vec<loss::Pending>>,
 }
 
 impl<'a> Builder<'a> {
@@ -126,6 +135,9 @@ impl<'a> Builder<'a> {
         let repeated = !self.names.insert(&layer.name) && !layer.name.is_empty();
         match support {
             Some(Support::Data) => self.data(layer),
+            Some(Support::Training(_)) if self.losses.is_some() && layer.kind.contains("Loss") => {
+                self.loss(layer, &origin);
+            }
             Some(Support::Training(why)) => {
                 let message = format!("it was left out: {why}");
                 self.findings.push(Finding::note(LEFT_OUT, &origin, message));

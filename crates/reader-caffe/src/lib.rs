@@ -99,8 +99,13 @@ impl Reader for CaffeReader {
             None => Weights::none(),
         };
         weights.report_unused(&net, &mut findings);
-        let built = build::build(&net, &weights, options, &self.preprocessing, &mut findings);
-        let training = self.training(&net, options, &mut findings)?;
+        let goes_on = self.solver.is_some();
+        let given = &self.preprocessing;
+        let mut built = build::build(&net, &weights, options, given, goes_on, &mut findings);
+        let mut training = self.training(&net, options, &mut findings)?;
+        if let Some(training) = &mut training {
+            training.losses = std::mem::take(&mut built.losses);
+        }
         if findings.has_errors() {
             return Err(ReadError::Refused {
                 path: source.path().to_path_buf(),
@@ -142,7 +147,11 @@ impl CaffeReader {
             help: "expected a solver of Caffe as text".into(),
         })?;
         net::report(&parsed.unknown, &[], options.strict, findings);
-        let mut training = solver::training(&parsed.message, net, findings);
+        let solver = solver::Solver {
+            says: &parsed.message,
+            text: file.bytes(),
+        };
+        let mut training = solver::training(&solver, net, findings);
         if baked {
             keep_preprocessing(&mut training);
         }

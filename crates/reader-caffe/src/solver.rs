@@ -5,48 +5,83 @@ use crate::net::Net;
 use crate::schema::SolverParameter;
 use crate::schema::solver_parameter::SolverType;
 use caribou_ir::{
-    Code, Finding, Findings, LayerTraining, LearningRate, Regularization, Severity, Training, Updater,
-    UpdaterKind,
+    Code, Finding, Findings, LayerTraining, LearningRate, Origin, Place, Regularization, Severity, Training,
+    Updater, UpdaterKind,
 };
 
 /// Something of the solver that was not carried over.
 const NOT_CARRIED: Code = Code("C0501");
 
-/// More stairs than this would make an archive's configuration too large: each layer holds the schedule.
-const MOST_STAIRS: i32 = 500;
+/// A solver: what it says, and its text, for where it says it.
+pub(crate) struct Solver<'a> {
+    pub(crate) says: &'a SolverParameter,
+    pub(crate) text: &'a [u8],
+}
+
+impl Solver<'_> {
+    /// Where the field `name` stands first, outside of comments.
+    fn place(&self, name: &str) -> Option<Place> {
+        let text = String::from_utf8_lossy(self.text);
+        let found = text.lines().enumerate().find_map(|(line, text)| {
+            let text = text.split('#').next()?;
+            let mut words = text.match_indices(name);
+            let at = words.find_map(|(at, _)| {
+                let whole = !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                let is_field = text[at + name.len()..].trim_start().starts_with(':');
+                (whole && is_field).then_some(at)
+            })?;
+            Some((line + 1, at + 1))
+        });
+        let (line, column) = found?;
+        Some(Place::Line {
+            line: u32::try_from(line).ok()?,
+            column: u32::try_from(column).ok()?,
+        })
+    }
+
+    /// Warns of what the field `name` says.
+    fn warn(&self, findings: &mut Findings, name: &str, message: impl Into<String>) {
+        let origin = Origin::new("(solver)", name);
+        let origin = match self.place(name) {
+            Some(place) => origin.at(place),
+            None => origin,
+        };
+        findings.push(Finding::warning(NOT_CARRIED, &origin, message));
+    }
+}
 
 fn warn(findings: &mut Findings, message: impl Into<String>) {
     findings.push(Finding::new(Severity::Warning, NOT_CARRIED, None, message));
 }
 
-/// The training that `solver` describes, of the layers of `net`.
-pub(crate) fn training(solver: &SolverParameter, net: &Net, findings: &mut Findings) -> Training {
-    let kind = rule(solver, findings);
-    let learning_rate = rate(solver).unwrap_or_else(|| {
-        warn(
-            findings,
-            format!(
-                "the learning-rate policy {} has no counterpart; the rate it starts with, {}, is written",
-                solver.lr_policy(),
-                solver.base_lr()
-            ),
+/// The training that a solver describes, of the layers of `net`.
+pub(crate) fn training(file: &Solver<'_>, net: &Net, findings: &mut Findings) -> Training {
+    let solver = file.says;
+    let kind = rule(file, findings);
+    let learning_rate = rate(solver).unwrap_or_else(|why| {
+        let message = format!(
+            "the learning-rate policy {} {why}; the rate it starts with, {}, is written",
+            solver.lr_policy(),
+            solver.base_lr()
         );
+        file.warn(findings, "lr_policy", message);
         LearningRate::Constant(f64::from(solver.base_lr()))
     });
-    if solver.clip_gradients() >= 0.0 {
-        warn(
-            findings,
-            "clip_gradients bounds the norm of all gradients together, which DL4J can't",
+    if solver.lr_policy() == "poly" {
+        let message = format!(
+            "its rate ends at zero with step {} (max_iter): training beyond that has no rate that means anything",
+            solver.max_iter()
         );
+        let origin = Origin::new("(solver)", "lr_policy");
+        findings.push(Finding::note(NOT_CARRIED, &origin, message));
+    }
+    if solver.clip_gradients() >= 0.0 {
+        let message = "it bounds the norm of all gradients together, which DL4J can't: nothing is clipped";
+        file.warn(findings, "clip_gradients", message);
     }
     if solver.iter_size() > 1 {
-        warn(
-            findings,
-            format!(
-                "iter_size: use batches {} times as large in DL4J",
-                solver.iter_size()
-            ),
-        );
+        let message = format!("use batches {} times as large in DL4J", solver.iter_size());
+        file.warn(findings, "iter_size", message);
     }
     let updater = Updater {
         learning_rate,
@@ -109,7 +144,8 @@ fn penalty(solver: &SolverParameter, decay: f64) -> Regularization {
     }
 }
 
-fn rule(solver: &SolverParameter, findings: &mut Findings) -> UpdaterKind {
+fn rule(file: &Solver<'_>, findings: &mut Findings) -> UpdaterKind {
+    let solver = file.says;
     let old = solver
         .solver_type
         .and_then(|kind| SolverType::try_from(kind).ok());
@@ -140,10 +176,8 @@ fn rule(solver: &SolverParameter, findings: &mut Findings) -> UpdaterKind {
         },
         other => {
             if other != "SGD" {
-                warn(
-                    findings,
-                    format!("the solver {other} is not known; gradient descent is written"),
-                );
+                let message = format!("the solver {other} is not known; gradient descent is written");
+                file.warn(findings, "type", message);
             }
             match momentum {
                 0.0 => UpdaterKind::Sgd,
@@ -153,47 +187,47 @@ fn rule(solver: &SolverParameter, findings: &mut Findings) -> UpdaterKind {
     }
 }
 
-/// The schedule of the policy; `None` where nothing stands for it.
-fn rate(solver: &SolverParameter) -> Option<LearningRate> {
+/// The schedule of the policy, or why there is none.
+fn rate(solver: &SolverParameter) -> Result<LearningRate, &'static str> {
     let (initial, gamma) = (f64::from(solver.base_lr()), f64::from(solver.gamma()));
     let power = f64::from(solver.power());
     match solver.lr_policy() {
-        "fixed" | "" => Some(LearningRate::Constant(initial)),
-        "step" if solver.stepsize() > 0 => Some(LearningRate::Step {
+        "fixed" | "" => Ok(LearningRate::Constant(initial)),
+        "step" if solver.stepsize() > 0 => Ok(LearningRate::Step {
             initial,
             decay: gamma,
             steps: f64::from(solver.stepsize()),
         }),
-        "exp" => Some(LearningRate::Exponential { initial, gamma }),
-        "inv" if power == 1.0 => Some(LearningRate::Inverse { initial, gamma }),
+        "step" => Err("needs a stepsize above zero"),
+        "exp" => Ok(LearningRate::Exponential { initial, gamma }),
+        "inv" => Ok(LearningRate::Inverse {
+            initial,
+            gamma,
+            power,
+        }),
         "multistep" => {
             let stairs = solver.stepvalue.iter().enumerate().map(|(index, &from)| {
                 let exponent = i32::try_from(index + 1).unwrap_or(i32::MAX);
                 (u64::try_from(from).unwrap_or(0), initial * gamma.powi(exponent))
             });
-            Some(LearningRate::Piecewise(
+            Ok(LearningRate::Piecewise(
                 std::iter::once((0, initial)).chain(stairs).collect(),
             ))
         }
-        "inv" => sampled(solver, |t| initial * (1.0 + gamma * t).powf(-power)),
-        "poly" => {
-            let last = f64::from(solver.max_iter());
-            sampled(solver, |t| initial * (1.0 - t / last).powf(power))
-        }
-        "sigmoid" => {
-            let middle = f64::from(solver.stepsize());
-            sampled(solver, |t| initial / (1.0 + (-gamma * (t - middle)).exp()))
-        }
-        _ => None,
+        // initial * (1 - t / max_iter)^power
+        "poly" if solver.max_iter() > 0 => Ok(LearningRate::Inverse {
+            initial,
+            gamma: -1.0 / f64::from(solver.max_iter()),
+            power: -power,
+        }),
+        "poly" => Err("needs a max_iter above zero"),
+        "sigmoid" => Ok(LearningRate::Sigmoid {
+            initial,
+            gamma,
+            middle: solver.stepsize(),
+        }),
+        _ => Err("is not known"),
     }
-}
-
-/// A stair for each of few enough steps.
-fn sampled(solver: &SolverParameter, rate: impl Fn(f64) -> f64) -> Option<LearningRate> {
-    let steps = solver.max_iter();
-    (1..=MOST_STAIRS)
-        .contains(&steps)
-        .then(|| LearningRate::Piecewise((0..=steps).map(|t| (t as u64, rate(f64::from(t)))).collect()))
 }
 
 #[cfg(test)]
@@ -222,6 +256,7 @@ mod tests {
             ("multistep", [8.0, 4.0, 4.0, 2.0]),
             ("poly", [8.0, 4.5, 2.0, 0.5]),
             ("inv", [8.0, 8.0 / 2.25, 2.0, 8.0 / 6.25]),
+            ("sigmoid", [2.151_531_370_959_961, 3.020_325_350_385_163_4, 4.0, 4.979_674_649_614_837]),
         ] {
             let rate = rate(&solver(policy)).unwrap();
             let found: Vec<f64> = (0..4).map(|t| rate.at(t)).collect();
@@ -232,6 +267,19 @@ mod tests {
                 );
             }
         }
-        assert_eq!(rate(&solver("magic")), None);
+        assert_eq!(rate(&solver("magic")), Err("is not known"));
+    }
+
+    #[test]
+    fn what_is_not_carried_over_has_its_line() {
+        let text = b"# type: \"Magic\"\nsolver_type: SGD\n  type : \"Magic\" lr_policy: 'x'\n";
+        let solver = Solver {
+            says: &solver("x"),
+            text,
+        };
+        let place = |line, column| Some(Place::Line { line, column });
+        assert_eq!(solver.place("type"), place(3, 3));
+        assert_eq!(solver.place("lr_policy"), place(3, 18));
+        assert_eq!(solver.place("gamma"), None);
     }
 }

@@ -387,6 +387,7 @@ pub fn schedule(text: &str) -> Result<LearningRate, TransferError> {
         "inverse" => LearningRate::Inverse {
             initial: settings.required("initial")?,
             gamma: settings.required("gamma")?,
+            power: 1.0,
         },
         "map" => {
             let from = |(from, rate): (&str, f64)| match from.parse() {

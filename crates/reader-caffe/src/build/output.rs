@@ -2,13 +2,14 @@
 
 use super::{Blob, Builder, TIME};
 use caribou_ir::op::{Identity, Transpose};
-use caribou_ir::{Dim, Finding, Layout, Origin, Producer, ValueId};
+use caribou_ir::{Dim, Finding, Layout, Loss, Origin, Producer, ValueId};
 use std::collections::HashSet;
 
 impl Builder<'_> {
-    /// Every value that no layer reads is an output, in the order of the names, which is Caffe's.
-    pub(super) fn outputs(&mut self) {
-        let blobs: Vec<(String, ValueId)> = self
+    /// Every value that no layer reads is an output, in the order of the names, which is Caffe's; so is what a loss
+    /// compares with labels. Gives the losses.
+    pub(super) fn outputs(&mut self) -> Vec<Loss> {
+        let mut blobs: Vec<(String, ValueId)> = self
             .blobs
             .iter()
             .filter_map(|(name, blob)| match blob {
@@ -16,6 +17,7 @@ impl Builder<'_> {
                 _ => None,
             })
             .collect();
+        let losses = self.trained(&mut blobs);
         let mut taken = HashSet::new();
         for (name, mut value) in blobs {
             // A value that is an input, or another output already, gets a node of its own.
@@ -29,6 +31,14 @@ impl Builder<'_> {
             let (value, layout) = self.examples_first(&name, value);
             self.graph.output(name, value, layout);
         }
+        let position = |name: &str| self.graph.outputs().iter().position(|port| port.name == name);
+        losses
+            .into_iter()
+            .filter_map(|(name, loss)| {
+                let output = position(&name)?;
+                Some(Loss { output, ..loss })
+            })
+            .collect()
     }
 
     /// An output with its examples on the first axis, and what its axes are.

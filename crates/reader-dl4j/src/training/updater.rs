@@ -115,8 +115,28 @@ fn learning_rate(rate: &Rate) -> Option<(LearningRate, Count)> {
             schedule_type,
             initial_value: initial,
             gamma,
-            power: 1.0,
-        } => (LearningRate::Inverse { initial, gamma }, schedule_type),
+            power,
+        } => (
+            LearningRate::Inverse {
+                initial,
+                gamma,
+                power,
+            },
+            schedule_type,
+        ),
+        Schedule::Sigmoid {
+            schedule_type,
+            initial_value: initial,
+            gamma,
+            step_size: middle,
+        } => (
+            LearningRate::Sigmoid {
+                initial,
+                gamma,
+                middle,
+            },
+            schedule_type,
+        ),
         Schedule::Map {
             schedule_type,
             ref values,
@@ -128,7 +148,7 @@ fn learning_rate(rate: &Rate) -> Option<(LearningRate, Count)> {
             stairs.sort_by_key(|&(from, _)| from);
             (LearningRate::Piecewise(stairs), schedule_type)
         }
-        Schedule::Inverse { .. } | Schedule::Unknown(_) => return None,
+        Schedule::Unknown(_) => return None,
     };
     let counts = match counts {
         ScheduleType::Iteration => Count::Steps,

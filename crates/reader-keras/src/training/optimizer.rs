@@ -224,6 +224,7 @@ pub(super) fn read(spec: &Value) -> Result<Read, String> {
             decay if decay > 0.0 => LearningRate::Inverse {
                 initial: rate,
                 gamma: decay,
+                power: 1.0,
             },
             _ => LearningRate::Constant(rate),
         },

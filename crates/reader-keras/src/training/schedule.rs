@@ -49,6 +49,7 @@ pub(super) fn read(spec: &Value) -> Result<LearningRate, Refused> {
                 (_, false) => Ok(LearningRate::Inverse {
                     initial,
                     gamma: rate / steps,
+                    power: 1.0,
                 }),
                 (_, true) => Err(refuse("with staircase has no counterpart")),
             }

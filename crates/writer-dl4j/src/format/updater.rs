@@ -193,6 +193,14 @@ pub enum Schedule {
         gamma: f64,
         power: f64,
     },
+    /// `initial_value / (1 + exp(-gamma (t - step_size)))`.
+    #[serde(rename = "org.nd4j.linalg.schedule.SigmoidSchedule")]
+    Sigmoid {
+        schedule_type: ScheduleType,
+        initial_value: f64,
+        gamma: f64,
+        step_size: i32,
+    },
     /// Each value from the step on that is its key, written as text.
     #[serde(rename = "org.nd4j.linalg.schedule.MapSchedule")]
     Map {

@@ -250,11 +250,25 @@ fn rate(rate: &LearningRate, counts: Count) -> Rate {
             decay_rate: decay,
             step: steps,
         },
-        LearningRate::Inverse { initial, gamma } => Schedule::Inverse {
+        LearningRate::Inverse {
+            initial,
+            gamma,
+            power,
+        } => Schedule::Inverse {
             schedule_type,
             initial_value: initial,
             gamma,
-            power: 1.0,
+            power,
+        },
+        LearningRate::Sigmoid {
+            initial,
+            gamma,
+            middle,
+        } => Schedule::Sigmoid {
+            schedule_type,
+            initial_value: initial,
+            gamma,
+            step_size: middle,
         },
         LearningRate::Piecewise(ref stairs) => Schedule::Map {
             schedule_type,

@@ -28,9 +28,14 @@ import org.bytedeco.javacpp.Loader;
  *   <li>{@code seed=} fills the weights with random numbers, or {@code weights=} loads them from a file
  *   <li>{@code save=} and {@code hdf5=} where to write the weights
  *   <li>{@code input=NAME:FILE} an input's array (.npy, float32), may be repeated; inputs take the array's shape
+ *   <li>{@code mean_file=}, {@code mean_value=}, which may be repeated, {@code scale=} and {@code crop=} do to the inputs
+ *       what data layers do with these options in the phase TEST
+ *   <li>{@code mean=} an image (.npy) that is written to {@code save_mean=} as a mean file is, and nothing else is done
  *   <li>{@code output=NAME} a blob to write, may be repeated; without one all outputs of the network
  *   <li>{@code prefix=} outputs are written to {@code <prefix>0.npy}, {@code <prefix>1.npy}, …
  * </ul>
+ *
+ * <p>A request with {@code solver=} trains, as {@link Trainer} describes, and is answered with losses in place of names.
  *
  * <p>The answer to a request that went well is {@code ok} and the names of the outputs, separated by tabs; of one that did
  * not, {@code error} and a message.
@@ -49,7 +54,8 @@ public final class CaffeJudge {
         for (String line = requests.readLine(); line != null; line = requests.readLine()) {
             String answer;
             try {
-                answer = "ok\t" + String.join("\t", answer(Request.parse(line)));
+                Request request = Request.parse(line);
+                answer = "ok\t" + String.join("\t", request.has("solver") ? Trainer.train(request) : answer(request));
             } catch (IOException | RuntimeException error) {
                 answer = "error\t" + error;
             }
@@ -59,6 +65,10 @@ public final class CaffeJudge {
     }
 
     private static Set<String> answer(Request request) throws IOException {
+        if (request.has("save_mean")) {
+            Transformer.saveMean(Npy.read(Path.of(request.only("mean"))), request.only("save_mean"));
+            return Set.of();
+        }
         FloatNet net = network(request);
         if (request.has("seed")) {
             Filler filler = new Filler(Long.parseLong(request.only("seed")));
@@ -104,7 +114,7 @@ public final class CaffeJudge {
         Map<FloatBlob, float[]> arrays = new HashMap<>();
         for (String input : request.all("input")) {
             int colon = input.indexOf(':');
-            Npy array = Npy.read(Path.of(input.substring(colon + 1)));
+            Npy array = Transformer.transformed(Npy.read(Path.of(input.substring(colon + 1))), request);
             FloatBlob blob = net.blob_by_name(input.substring(0, colon));
             blob.Reshape(array.shape());
             arrays.put(blob, array.values());

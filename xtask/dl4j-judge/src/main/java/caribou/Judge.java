@@ -39,8 +39,8 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  *
  * <p>Request: {@code {"archive": "a.zip", "inputs": ["in0.npy"], "prefix": "out", "fit": true}}. Writes the outputs
  * to {@code out0.npy}, {@code out1.npy}, … as float32 in C order. With {@code "training": {"inputs": ["x0.npy"],
- * "labels": ["y0.npy"], "steps": 20}} in place of {@code fit}, arrays whose first axis counts batches, it trains on and
- * answers the losses.
+ * "labels": ["y0.npy"], "steps": 20, "penalties": true}} in place of {@code fit}, arrays whose first axis counts batches, it trains on and
+ * answers the losses, with or without the penalties of parameters.
  *
  * <p>{@code {"crash": true}} ends the process as a fault in native code does, so that whoever started it can prove that
  * it goes on with the next archive.
@@ -228,14 +228,22 @@ public final class Judge {
             long batch = step % inputs[0].size(0);
             INDArray[] x = Arrays.stream(inputs).map(all -> all.slice(batch).dup('c')).toArray(INDArray[]::new);
             INDArray[] y = Arrays.stream(labels).map(all -> all.slice(batch).dup('c')).toArray(INDArray[]::new);
+            double penalties = training.path("penalties").asBoolean(true) ? 0 : penalties(model);
             if (model instanceof MultiLayerNetwork network) {
                 network.fit(new DataSet(x[0], y[0]));
             } else {
                 ((ComputationGraph) model).fit(new MultiDataSet(x, y));
             }
-            losses.add(Double.toString(model.score()));
+            losses.add(Double.toString(model.score() - penalties));
         }
         return losses;
+    }
+
+    /** What the parameters, as they are before a step, add to its score. */
+    private static double penalties(Model model) {
+        return model instanceof MultiLayerNetwork network
+                ? network.calcRegularizationScore(true)
+                : ((ComputationGraph) model).calcRegularizationScore(true);
     }
 
     private static INDArray[] arrays(JsonNode files) throws IOException {
