@@ -32,7 +32,8 @@ type Form = (String, &'static str, fn(f32, usize) -> f32);
 /// The inputs as a network behind this normalizer gets them, by the arithmetic that the normalizer states. Those of cases
 /// standardise channels, on axis 1.
 pub(crate) fn applied(normalizer: Option<&Normalizer>, mut inputs: Vec<ArrayD<f32>>) -> Vec<ArrayD<f32>> {
-    if let (Some(Normalizer::Standardize { mean, deviation }), Some(first)) = (normalizer, inputs.first_mut()) {
+    if let (Some(Normalizer::Standardize { mean, deviation }), Some(first)) = (normalizer, inputs.first_mut())
+    {
         for (index, value) in first.indexed_iter_mut() {
             *value = (*value - mean[index[1]]) / deviation[index[1]];
         }

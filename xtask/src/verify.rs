@@ -7,8 +7,8 @@ use crate::training;
 use crate::verdict::{self, Column, Verdict};
 use crate::{libhdf5, normalizers, optimize};
 use caribou_ir::{
-    Findings, Graph, Limits, Normalizer, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _, Report,
-    Source, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
+    Findings, Graph, Limits, Normalizer, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _,
+    Report, Source, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_writer_dl4j::{ArchiveLayout, Compression, Dl4jWriter};
 use ndarray::ArrayD;

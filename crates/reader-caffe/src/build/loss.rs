@@ -232,7 +232,8 @@ impl Builder<'_> {
             _ => None,
         };
         // Squares do not ask which of the two are the labels.
-        let squares = row.function == Function::None && (row.loss)(&layer.parameters) == LossKind::MeanSquaredError;
+        let squares =
+            row.function == Function::None && (row.loss)(&layer.parameters) == LossKind::MeanSquaredError;
         let learned = |name: &String| value(name).is_some_and(|value| is_learned(&self.graph, value));
         if squares && bottoms.len() == 2 && !learned(bottoms[0]) && learned(bottoms[1]) {
             bottoms.reverse();
