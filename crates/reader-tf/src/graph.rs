@@ -76,6 +76,8 @@ pub(crate) struct Feed {
     pub(crate) output: Output,
     /// The shape that the user or a signature gives; the node's own counts where this is `None`.
     pub(crate) shape: Option<Vec<Option<usize>>>,
+    /// Whether it stands in for a tensor within the graph, and not for a placeholder.
+    pub(crate) within: bool,
 }
 
 /// What a program fetches.

@@ -39,6 +39,30 @@ pub struct TensorflowReader {
     pub bind: Vec<Binding>,
 }
 
+impl TensorflowReader {
+    /// The shape of a tensor within the graph, as what leads to it tells.
+    fn shape_within(
+        &self,
+        program: &program::Program,
+        name: &str,
+        options: &ReadOptions,
+    ) -> Option<Vec<Option<usize>>> {
+        let ahead = Self {
+            inputs: Vec::new(),
+            outputs: vec![name.to_owned()],
+            ..self.clone()
+        };
+        let mut findings = Findings::new();
+        let flat = flatten::flatten(program, &ahead, options, &mut findings);
+        if findings.has_errors() {
+            return None;
+        }
+        let graph = build::build(&flat).ok()?.graph;
+        let shape = graph.shape(graph.outputs().first()?.value);
+        Some(shape.dims().iter().map(|dim| dim.fixed()).collect())
+    }
+}
+
 impl Reader for TensorflowReader {
     fn name(&self) -> &'static str {
         "tensorflow"
@@ -61,7 +85,12 @@ impl Reader for TensorflowReader {
             }
         })?;
         let mut findings = Findings::new();
-        let flat = flatten::flatten(&program, self, options, &mut findings);
+        let mut flat = flatten::flatten(&program, self, options, &mut findings);
+        for feed in flat.feeds.iter_mut().filter(|feed| feed.within) {
+            if feed.shape.is_none() {
+                feed.shape = self.shape_within(&program, &feed.name, options);
+            }
+        }
         let refused = |findings, rest| ReadError::Refused {
             path: source.path().to_path_buf(),
             findings,

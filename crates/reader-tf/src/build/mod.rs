@@ -16,7 +16,7 @@ use crate::fold::Array;
 use crate::graph::{Flat, Node, Output};
 use crate::idioms;
 use crate::literal::Literal;
-use crate::ops::{self, Call};
+use crate::ops::{self, Call, Found};
 use caribou_ir::{Code, DType, Finding, Findings, Graph, Origin, Rest, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -26,8 +26,6 @@ const UNKNOWN_OPERATION: Code = Code("T0301");
 const CONNECTION: Code = Code("T0302");
 /// The shape of an input is not in the file.
 const INPUT_SHAPE: Code = Code("T0303");
-/// What is fed was given a value.
-const BOUND: Code = Code("T0304");
 /// What stands behind the outputs of the model.
 const OUTPUT: Code = Code("T0305");
 /// Operations that were read as one.
@@ -53,6 +51,14 @@ impl Held {
     }
 }
 
+/// What an operation was read as.
+enum Read {
+    /// Values of the graph, and arrays.
+    Held(Vec<Held>),
+    /// Arrays that are the same for each example, as `[1, …]`.
+    Repeated(Vec<Array>),
+}
+
 /// What [`build`] gives.
 pub(crate) struct Built {
     pub(crate) graph: Graph,
@@ -69,6 +75,8 @@ pub(crate) struct Builder<'f> {
     pub(crate) flat: &'f Flat,
     pub(crate) graph: Graph,
     held: HashMap<Output, Held>,
+    /// Outputs that are arrays which are the same for each example, as `[1, …]`.
+    repeated: HashMap<Output, Array>,
     /// What each operation was made of: what it reads, or what the idiom reads that ends with it.
     made_of: HashMap<usize, Vec<Output>>,
     /// By operation.
@@ -100,6 +108,7 @@ pub(crate) fn build(flat: &Flat) -> Result<Built, Box<Unreadable>> {
         flat,
         graph: Graph::new(),
         held: HashMap::new(),
+        repeated: HashMap::new(),
         made_of: HashMap::new(),
         problems: BTreeMap::new(),
         findings: Findings::new(),
@@ -236,7 +245,10 @@ impl<'f> Builder<'f> {
         let inputs: Option<Vec<Held>> = node
             .inputs
             .iter()
-            .map(|input| self.held.get(input).cloned())
+            .map(|input| {
+                let each = || self.repeated.get(input).cloned().map(Held::Known);
+                self.held.get(input).cloned().or_else(each)
+            })
             .collect();
         let Some(inputs) = inputs else {
             let finding = Finding::error(CONNECTION, &node.origin(), "it is part of a loop")
@@ -249,7 +261,12 @@ impl<'f> Builder<'f> {
             .any(|input| matches!(input, Held::Value(value, _) if self.unknown.contains(value)));
         let nodes = self.graph.nodes().len();
         match self.read(index, node, inputs) {
-            Ok(outputs) => {
+            Ok(Read::Repeated(arrays)) => {
+                let slots = arrays.into_iter().enumerate();
+                self.repeated
+                    .extend(slots.map(|(slot, array)| (Output { node: index, slot }, array)));
+            }
+            Ok(Read::Held(outputs)) => {
                 if unknown {
                     let layer = self.layers[index].to_string();
                     self.assumed.insert(layer);
@@ -273,23 +290,32 @@ impl<'f> Builder<'f> {
         }
     }
 
-    fn read(&mut self, index: usize, node: &'f Node, inputs: Vec<Held>) -> ops::Outputs {
+    fn read(&mut self, index: usize, node: &'f Node, inputs: Vec<Held>) -> Found<Read> {
         let origin = Origin::new(
             std::sync::Arc::clone(&self.layers[index]),
             std::sync::Arc::clone(&node.op),
         );
+        let repeated = node
+            .inputs
+            .iter()
+            .map(|input| self.repeated.contains_key(input))
+            .collect();
         let mut call = Call {
             builder: self,
             index,
             node,
             inputs,
+            repeated,
             origin,
         };
+        if let Some(arrays) = ops::read_repeated(&mut call)? {
+            return Ok(Read::Repeated(arrays));
+        }
         if let Some(outputs) = idioms::read(&mut call)? {
-            return Ok(outputs);
+            return Ok(Read::Held(outputs));
         }
         let outputs = ops::read(&mut call)?;
-        idioms::refined(&mut call, outputs)
+        idioms::refined(&mut call, outputs).map(Read::Held)
     }
 
     fn fail(&mut self, index: usize, finding: Finding) {

@@ -1,24 +1,13 @@
 //! The inputs and outputs of the model.
 
-use super::{BOUND, Builder, Held, INPUT_SHAPE, OUTPUT};
-use crate::fold::{Array, Whole};
-use crate::graph::{Feed, Output};
+use super::{Builder, Held, INPUT_SHAPE, OUTPUT};
+use crate::graph::Output;
 use crate::literal;
 use crate::schema::attr_value::Value;
 use crate::schema::{AttrValue, DataType};
-use caribou_ir::{DType, Dim, Finding, Layout, Shape};
+use caribou_ir::op::{Reshape, Size};
+use caribou_ir::{DType, Dim, Finding, Layout, Origin, Shape, ValueId};
 use std::collections::HashSet;
-
-/// Names under which programs feed what matters in training only, with the value that leaves it out.
-const TRAINING: &[(&str, f64)] = &[
-    ("keep_prob", 1.0),
-    ("keepprob", 1.0),
-    ("keep_rate", 1.0),
-    ("keep", 1.0),
-    ("dropout_rate", 0.0),
-    ("drop_rate", 0.0),
-    ("drop_prob", 0.0),
-];
 
 /// The sizes that an attribute gives; `None` where not even their number is known.
 fn sizes(attribute: Option<&AttrValue>) -> Option<Vec<Option<usize>>> {
@@ -60,22 +49,18 @@ impl Builder<'_> {
             let node = &flat.nodes[feed.output.node];
             let kind = dtype(node.attributes.get("dtype")).unwrap_or(DType::F32);
             let shape = feed.shape.clone().or_else(|| sizes(node.attributes.get("shape")));
-            if let Some(array) = bound(feed, kind, shape.as_deref()) {
-                let message = format!(
-                    "it is fed in training only, and was given the value {}",
-                    array.scalar().unwrap_or(0.0)
-                );
-                self.findings.push(Finding::note(BOUND, &node.origin(), message));
-                self.held.insert(feed.output, Held::Known(array));
-                continue;
-            }
-            let Some(shape) = shape.filter(|shape| !shape.is_empty()) else {
-                let finding = Finding::error(
-                    INPUT_SHAPE,
-                    &node.origin(),
-                    "the shape of this input is not in the file",
-                )
-                .with_help(format!("give it: --input {}=?,224,224,3", feed.name));
+            let Some(shape) = shape.as_ref().filter(|shape| !shape.is_empty()) else {
+                let (message, help) = match shape {
+                    Some(_) => (
+                        "a single number is no input of a network, which takes one for each example",
+                        format!("give it a value: --bind {}=VALUE", feed.name),
+                    ),
+                    None => (
+                        "the shape of this input is not in the file",
+                        format!("give it: --input {}=?,224,224,3", feed.name),
+                    ),
+                };
+                let finding = Finding::error(INPUT_SHAPE, &node.origin(), message).with_help(help);
                 self.problems.insert(feed.output.node, finding);
                 self.stand_ins(feed.output.node);
                 continue;
@@ -85,13 +70,30 @@ impl Builder<'_> {
             for size in &shape[1..] {
                 dims.push(size.map_or_else(|| self.graph.unknown(), Dim::Fixed));
             }
+            // One number an example is fed as a column.
+            let column = dims.len() == 1;
+            if column {
+                dims.push(Dim::Fixed(1));
+            }
             let layout = match dims.len() {
                 3 => Layout::Sequence,
                 4 | 5 if channels_first => Layout::ChannelsFirst,
                 4 | 5 => Layout::ChannelsLast,
                 _ => Layout::Plain,
             };
-            let value = self.graph.input(feed.name.as_str(), Shape::new(dims), layout);
+            let mut value = self.graph.input(feed.name.as_str(), Shape::new(dims), layout);
+            if column {
+                let row = Reshape {
+                    target: vec![Size::Keep(0)],
+                };
+                match self.graph.apply(row, &[value], &node.origin()) {
+                    Ok(row) => value = row,
+                    Err(error) => {
+                        self.findings
+                            .push(Finding::error(INPUT_SHAPE, &node.origin(), error.to_string()));
+                    }
+                }
+            }
             self.held.insert(feed.output, Held::Value(value, kind));
         }
         self.ports = self.graph.inputs().len();
@@ -119,7 +121,12 @@ impl Builder<'_> {
             let origin = flat.nodes[fetch.output.node].origin();
             let value = match self.held.get(&fetch.output) {
                 Some(Held::Value(value, _)) => *value,
-                Some(Held::Known(_)) => {
+                None if !self.repeated.contains_key(&fetch.output) => {
+                    let message = format!("the operation has no output {}", fetch.output.slot);
+                    self.findings.push(Finding::error(OUTPUT, &origin, message));
+                    continue;
+                }
+                _ => {
                     let message = "this output does not depend on any input";
                     self.findings.push(
                         Finding::error(OUTPUT, &origin, message)
@@ -127,12 +134,8 @@ impl Builder<'_> {
                     );
                     continue;
                 }
-                None => {
-                    let message = format!("the operation has no output {}", fetch.output.slot);
-                    self.findings.push(Finding::error(OUTPUT, &origin, message));
-                    continue;
-                }
             };
+            let value = self.column(value, &origin).unwrap_or(value);
             let shape = self.graph.shape(value).clone();
             if !self.unknown.contains(&value) && shape.dims().first() != Some(&Dim::BATCH) {
                 let message = format!("this output of shape {shape} does not keep the examples apart");
@@ -152,6 +155,21 @@ impl Builder<'_> {
             }
         }
         self.graph.mark_indices();
+    }
+
+    /// One number an example as a column: DL4J has no arrays of one axis.
+    pub(crate) fn column(&mut self, value: ValueId, origin: &Origin) -> Option<ValueId> {
+        if self.graph.shape(value).dims() != [Dim::BATCH] {
+            return None;
+        }
+        if let Some(node) = self.graph.producer(value)
+            && let (caribou_ir::op::Op::Reshape(_), &[column]) = (&node.op, &node.inputs[..])
+            && self.graph.shape(column).dims() == [Dim::BATCH, Dim::Fixed(1)]
+        {
+            return Some(column);
+        }
+        let target = vec![Size::Keep(0), Size::Fixed(1)];
+        self.graph.apply(Reshape { target }, &[value], origin).ok()
     }
 
     fn output_layout(&self, rank: usize) -> Layout {
@@ -181,23 +199,4 @@ impl Builder<'_> {
         }
         self.layer(self.through(output).node).to_string()
     }
-}
-
-/// The value of what is fed in training only: a flag is off, and nothing is dropped.
-fn bound(feed: &Feed, kind: DType, shape: Option<&[Option<usize>]>) -> Option<Array> {
-    let scalar = shape.is_some_and(<[_]>::is_empty);
-    let last = feed
-        .name
-        .rsplit('/')
-        .next()
-        .unwrap_or(&feed.name)
-        .to_ascii_lowercase();
-    if kind == DType::Bool && (scalar || shape.is_none()) {
-        return Array::wholes(DType::Bool, vec![], vec![Whole::known(0)]).ok();
-    }
-    let (_, value) = TRAINING.iter().find(|(name, _)| last.starts_with(name))?;
-    if kind.is_float() && (scalar || shape.is_none()) {
-        return Array::reals(kind, &[], &[*value]).ok();
-    }
-    None
 }

@@ -3,6 +3,8 @@
 use super::Builder;
 use crate::graph::{Node, Output};
 use crate::ops::Call;
+use caribou_ir::ValueId;
+use caribou_ir::op::Op;
 
 /// Whether a node passes on its input, a variable that is read included.
 fn passes_on(node: &Node) -> bool {
@@ -53,6 +55,18 @@ impl Call<'_, '_> {
         self.builder.made_of(self.index, inputs);
     }
 
+    /// Whether a value is an input of the model, under another shape perhaps.
+    pub(crate) fn is_input(&self, value: ValueId) -> bool {
+        let mut value = value;
+        while let Some(node) = self.builder.graph.producer(value) {
+            match node.op {
+                Op::Identity(_) | Op::Reshape(_) => value = node.inputs[0],
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// Whether all that reads the operation's output looks something up by it.
     pub(crate) fn is_read_as_indices(&self) -> bool {
         let own = Output {
@@ -61,7 +75,12 @@ impl Call<'_, '_> {
         };
         let flat = self.builder.flat;
         let looks_up = |node: &Node| {
-            matches!(&*node.op, "Gather" | "GatherV2" | "ResourceGather") && node.inputs.get(1) == Some(&own)
+            let place = match &*node.op {
+                "Gather" | "GatherV2" | "ResourceGather" => 1,
+                "OneHot" => 0,
+                _ => return false,
+            };
+            node.inputs.get(place) == Some(&own)
         };
         let mut readers = flat
             .nodes

@@ -37,8 +37,138 @@ pub(super) fn is_placeholder(op: &str) -> bool {
 /// Words in the names of placeholders, and the value that makes training's randomness vanish.
 const RATES: &[(&str, f64)] = &[("keep", 1.0), ("drop", 0.0), ("rate", 0.0)];
 
+/// How names begin that say by themselves what the number is for.
+const CERTAIN: &[&str] = &[
+    "keep_prob",
+    "keepprob",
+    "keep_rate",
+    "dropout",
+    "drop_rate",
+    "drop_prob",
+];
+
 /// Words in the names of placeholders that switch training on.
 const SWITCHES: &[&str] = &["train", "phase", "learning"];
+
+/// A placeholder that may have a value.
+struct Placeholder<'b> {
+    body: &'b Body<'b>,
+    position: usize,
+    /// The names that it goes by.
+    names: [String; 2],
+    kind: DataType,
+    shape: Option<Vec<Option<usize>>>,
+}
+
+impl<'b> Placeholder<'b> {
+    fn new(body: &'b Body<'b>, position: usize, name: &str, shape: Option<Vec<Option<usize>>>) -> Self {
+        let node = &body.nodes[position];
+        Self {
+            body,
+            position,
+            names: [node.name.clone(), name.to_owned()],
+            kind: ends::dtype(node, 0),
+            shape,
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        let node = &self.body.nodes[self.position];
+        Origin::new(node.name.as_str(), node.op.as_str())
+    }
+
+    fn is_scalar(&self) -> bool {
+        self.shape.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn value(&self, value: f64) -> Option<Literal> {
+        let sizes: Option<Vec<usize>> = self.shape.clone().unwrap_or_default().into_iter().collect();
+        sizes.and_then(|sizes| literal::filled(self.kind, &sizes, value))
+    }
+
+    /// What the user binds it to.
+    fn binding<'r>(&self, reader: &'r TensorflowReader) -> Option<&'r crate::Binding> {
+        reader.bind.iter().find(|binding| {
+            let name = binding.name.strip_suffix(":0").unwrap_or(&binding.name);
+            self.names.iter().any(|own| own == name)
+        })
+    }
+
+    /// The value that the user binds it to; a finding where it can't be that.
+    fn bound_to(&self, binding: &crate::Binding, findings: &mut Findings) -> Option<Literal> {
+        let literal = self.value(binding.value);
+        if literal.is_none() {
+            let (value, kind) = (binding.value, self.kind.as_str_name());
+            let message = format!("{value} is no value for a placeholder of type {kind}");
+            findings.push(
+                Finding::error(UNBOUND, &self.origin(), message)
+                    .with_help("bind numbers of a known shape only"),
+            );
+        }
+        literal
+    }
+
+    /// Its value outside of training, where its name and what reads it tell that it is for training.
+    fn outside_of_training(&self, findings: &mut Findings) -> Option<Literal> {
+        let single = self.shape.as_ref().is_none_or(Vec::is_empty);
+        let names = self.names.each_ref().map(|name| name.to_ascii_lowercase());
+        let lasts = names
+            .each_ref()
+            .map(|name| name.rsplit('/').next().unwrap_or_default());
+        let contains = |word: &str| names.iter().any(|name| name.contains(word));
+        let of_rate = || {
+            RATES
+                .iter()
+                .find(|(word, _)| lasts.iter().any(|name| name.contains(word)))
+                .or_else(|| RATES.iter().find(|(word, _)| contains(word)))
+        };
+        let certain = || {
+            CERTAIN
+                .iter()
+                .any(|start| lasts.iter().any(|name| name.starts_with(start)))
+        };
+        let guess = match self.kind {
+            _ if !single => None,
+            DataType::DtBool => (SWITCHES.iter().any(|word| contains(word))
+                || only_switches(self.body, self.position))
+            .then_some(0.0),
+            kind if is_float(kind) && (certain() || before_dropout(self.body, self.position)) => {
+                of_rate().map(|&(_, value)| value)
+            }
+            _ => None,
+        }?;
+        let literal = self.value(guess)?;
+        let shown = match (self.kind, guess) {
+            (DataType::DtBool, _) => "false".to_owned(),
+            _ => guess.to_string(),
+        };
+        let message = format!("it is bound to {shown}, its value outside of training");
+        let name = &self.body.nodes[self.position].name;
+        findings.push(
+            Finding::note(BOUND, &self.origin(), message)
+                .with_help(format!("--bind {name}=VALUE binds it otherwise")),
+        );
+        Some(literal)
+    }
+}
+
+/// The value of what a signature feeds, where it is a switch or a rate of training, or the user binds it. What the user
+/// names as an input stays one.
+pub(super) fn of_feed(
+    body: &Body<'_>,
+    feed: &Feeding,
+    reader: &TensorflowReader,
+    findings: &mut Findings,
+) -> Option<Literal> {
+    if feed.named || feed.slot != 0 || !is_placeholder(&body.nodes[feed.node].op) {
+        return None;
+    }
+    let placeholder = Placeholder::new(body, feed.node, &feed.name, feed.shape.clone());
+    match placeholder.binding(reader) {
+        Some(binding) => placeholder.bound_to(binding, findings),
+        None => placeholder.outside_of_training(findings),
+    }
+}
 
 /// Decides about the placeholder at `position`.
 pub(super) fn decide(
@@ -49,75 +179,29 @@ pub(super) fn decide(
     findings: &mut Findings,
 ) -> Decision {
     let node = &body.nodes[position];
-    let origin = Origin::new(node.name.as_str(), node.op.as_str());
-    let kind = ends::dtype(node, 0);
     let shape = ends::stated_shape(node, 0);
-    let bound = reader
-        .bind
-        .iter()
-        .find(|binding| binding.name.strip_suffix(":0").unwrap_or(&binding.name) == node.name);
-    let value = |value: f64| {
-        let sizes: Option<Vec<usize>> = shape.clone().unwrap_or_default().into_iter().collect();
-        sizes.and_then(|sizes| literal::filled(kind, &sizes, value))
-    };
+    let placeholder = Placeholder::new(body, position, &node.name, shape.clone());
+    let origin = placeholder.origin();
+    let kind = placeholder.kind;
     let refuse = |findings: &mut Findings, message: String, help: String| {
         findings.push(Finding::error(UNBOUND, &origin, message).with_help(help));
         Decision::Unbound
     };
     let name = &node.name;
-    if let Some(binding) = bound {
-        return match value(binding.value) {
-            Some(literal) => Decision::Value(literal),
-            None => refuse(
-                findings,
-                format!(
-                    "{} is no value for a placeholder of type {}",
-                    binding.value,
-                    kind.as_str_name()
-                ),
-                "bind numbers of a known shape only".into(),
-            ),
-        };
+    if let Some(binding) = placeholder.binding(reader) {
+        let literal = placeholder.bound_to(binding, findings);
+        return literal.map_or(Decision::Unbound, Decision::Value);
     }
-    let scalar = shape.as_ref().is_some_and(Vec::is_empty);
-    let has_default = node.op == "PlaceholderWithDefault";
+    let scalar = placeholder.is_scalar();
     let small = scalar || (shape.is_none() && kind == DataType::DtBool);
-    if has_default && (small || ends.stated) {
+    if node.op == "PlaceholderWithDefault" && (small || ends.stated) {
         findings.push(
             Finding::note(DEFAULT, &origin, "it keeps the default that the graph gives it")
                 .with_help(format!("--bind {name}=VALUE gives it another")),
         );
         return Decision::Default;
     }
-    let last = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
-    let words = name.to_ascii_lowercase();
-    let guess = match kind {
-        DataType::DtBool
-            if small
-                && (SWITCHES.iter().any(|word| words.contains(word)) || only_switches(body, position)) =>
-        {
-            Some(0.0)
-        }
-        _ if (scalar || shape.is_none()) && is_float(kind) && before_dropout(body, position) => RATES
-            .iter()
-            .find(|(word, _)| last.contains(word))
-            .or_else(|| RATES.iter().find(|(word, _)| words.contains(word)))
-            .map(|&(_, value)| value),
-        _ => None,
-    };
-    if let Some((guess, literal)) = guess.and_then(|guess| Some((guess, value(guess)?))) {
-        let shown = match (kind, guess) {
-            (DataType::DtBool, _) => "false".to_owned(),
-            _ => guess.to_string(),
-        };
-        findings.push(
-            Finding::note(
-                BOUND,
-                &origin,
-                format!("it is bound to {shown}, its value outside of training"),
-            )
-            .with_help(format!("--bind {name}=VALUE binds it otherwise")),
-        );
+    if let Some(literal) = placeholder.outside_of_training(findings) {
         return Decision::Value(literal);
     }
     if ends.stated {
@@ -149,6 +233,7 @@ pub(super) fn decide(
         node: position,
         slot: 0,
         shape,
+        named: false,
     })
 }
 

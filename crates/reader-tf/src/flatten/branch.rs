@@ -1,7 +1,8 @@
 //! Branches whose condition is known: the side that is taken stands in their place.
 
-use crate::graph::{Flat, Output};
+use crate::graph::{Flat, Node, Output};
 use crate::literal::Literal;
+use crate::schema::attr_value::Value;
 use std::collections::HashMap;
 
 /// Steps from a condition to the constants that it is made of, all of them together.
@@ -49,10 +50,33 @@ fn evaluate(flat: &Flat, output: Output, steps: &mut usize) -> Option<f64> {
     })
 }
 
+/// Whether a node passes what it reads to one of several outputs.
+fn chooses(node: &Node) -> bool {
+    matches!(&*node.op, "Switch" | "_SwitchN")
+}
+
+/// The output that such a node passes on, where that is known.
+fn side(flat: &Flat, node: &Node) -> Option<usize> {
+    let condition = *node.inputs.get(1)?;
+    if &*node.op == "Switch" {
+        return truth(flat, condition).map(usize::from);
+    }
+    let last = match node.attributes.get("num_outs")?.value {
+        Some(Value::I(count)) => usize::try_from(count).ok()?.checked_sub(1)?,
+        _ => return None,
+    };
+    let number = number(flat, condition)?;
+    // A number of no side takes the last one.
+    Some(match number >= 0.0 && number <= last as f64 {
+        true => number as usize,
+        false => last,
+    })
+}
+
 /// Takes the live side of every `Switch` whose condition is known: what reads a dead output is dead, and a `Merge` with one
 /// live input is that input.
 pub(super) fn resolve(flat: &mut Flat) {
-    if !flat.nodes.iter().any(|node| &*node.op == "Switch") {
+    if !flat.nodes.iter().any(chooses) {
         return;
     }
     let mut dead = vec![false; flat.nodes.len()];
@@ -88,11 +112,8 @@ pub(super) fn resolve(flat: &mut Flat) {
         .nodes
         .iter()
         .enumerate()
-        .filter(|(_, node)| &*node.op == "Switch")
-        .filter_map(|(position, node)| {
-            let condition = *node.inputs.get(1)?;
-            truth(flat, condition).map(|_| (position, node.inputs[0]))
-        })
+        .filter(|(_, node)| chooses(node))
+        .filter_map(|(position, node)| side(flat, node).map(|_| (position, node.inputs[0])))
         .collect();
     let through = |mut output: Output| {
         for _ in 0..=taken.len() {
@@ -111,9 +132,8 @@ pub(super) fn resolve(flat: &mut Flat) {
 
 /// Whether an output is that of a `Switch` whose condition chooses the other one.
 fn is_dead_side(flat: &Flat, output: Output) -> bool {
-    let Some(node) = flat.nodes.get(output.node).filter(|node| &*node.op == "Switch") else {
+    let Some(node) = flat.nodes.get(output.node).filter(|node| chooses(node)) else {
         return false;
     };
-    let condition = node.inputs.get(1).and_then(|&condition| truth(flat, condition));
-    condition.is_some_and(|condition| usize::from(condition) != output.slot)
+    side(flat, node).is_some_and(|side| side != output.slot)
 }

@@ -7,6 +7,7 @@ use crate::program::{Edge, Program};
 use crate::schema::attr_value::Value;
 use crate::schema::{DataType, NodeDef};
 use caribou_ir::{Code, Finding, Findings, Origin, ReadOptions, Severity};
+use std::collections::HashSet;
 
 /// The outputs were guessed.
 const GUESSED_OUTPUTS: Code = Code("T0106");
@@ -24,6 +25,8 @@ pub(super) struct Feeding {
     pub(super) node: usize,
     pub(super) slot: usize,
     pub(super) shape: Option<Vec<Option<usize>>>,
+    /// Whether the user named it, not a signature or the graph.
+    pub(super) named: bool,
 }
 
 /// A tensor that is fetched.
@@ -184,6 +187,7 @@ pub(super) fn choose(
                 node,
                 slot,
                 shape,
+                named: !reader.inputs.is_empty(),
             });
         }
     }
@@ -322,10 +326,12 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
             .collect(),
         false => feeds.iter().map(|feed| feed.node).collect(),
     });
+    let asserted = asserted(body);
     let mut unread: Vec<usize> = (0..count)
         .filter(|&node| {
             fed[node]
                 && !leftover[node]
+                && !asserted.contains(&node)
                 && !SOURCES.contains(&body.nodes[node].op.as_str())
                 && !body.nodes[node].name.contains(CONTROL_SCOPE)
                 && readers[node].iter().all(|&reader| leftover[reader])
@@ -372,6 +378,20 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
             .with_help("others are chosen by --output NAME"),
     );
     fetches
+}
+
+/// The conditions of assertions.
+fn asserted(body: &Body<'_>) -> HashSet<usize> {
+    let assertions = body
+        .nodes
+        .iter()
+        .zip(&body.inputs)
+        .filter(|(node, _)| node.op == "Assert");
+    let conditions = assertions.filter_map(|(_, inputs)| match inputs.first() {
+        Some(Reference::Node(condition, _)) => Some(*condition),
+        _ => None,
+    });
+    conditions.collect()
 }
 
 /// How the constants are called that variables of a function become when it is frozen.

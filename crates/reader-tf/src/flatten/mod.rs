@@ -214,7 +214,10 @@ impl<'a> Flattener<'a> {
                 self.findings.push(ends::unused(body, feed));
                 continue;
             }
-            let output = self.feed(&body.nodes[feed.node], feed);
+            let output = match bind::of_feed(body, feed, self.reader, self.findings) {
+                Some(literal) => self.bound(&body.nodes[feed.node], literal),
+                None => self.feed(&body.nodes[feed.node], feed),
+            };
             fixed.insert((feed.node, feed.slot), output);
         }
         let mut waiting: Vec<usize> = needed
@@ -229,21 +232,20 @@ impl<'a> Flattener<'a> {
                     fixed.insert((node, 0), output);
                 }
                 bind::Decision::Value(literal) => {
-                    let made = self.push(Node {
-                        name: body.nodes[node].name.as_str().into(),
-                        op: "Const".into(),
-                        inputs: Vec::new(),
-                        attributes: attributes(&body.nodes[node]),
-                        literal: Some(literal),
-                        recurrence: None,
-                    });
-                    fixed.insert((node, 0), Output { node: made, slot: 0 });
+                    let output = self.bound(&body.nodes[node], literal);
+                    fixed.insert((node, 0), output);
                 }
                 bind::Decision::Default => {}
                 bind::Decision::Unbound => sound = false,
             }
         }
         sound
+    }
+
+    /// The value that a placeholder has.
+    fn bound(&mut self, node: &NodeDef, literal: Literal) -> Output {
+        let node = self.constant(&node.name, literal);
+        Output { node, slot: 0 }
     }
 
     /// A placeholder for what is fed.
@@ -269,6 +271,7 @@ impl<'a> Flattener<'a> {
             name: feed.name.clone(),
             output,
             shape: feed.shape.clone(),
+            within: !bind::is_placeholder(&node.op),
         });
         output
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::program::{Edge, Signature};
 use crate::schema::FunctionDef;
 use crate::schema::attr_value::ListValue;
 use crate::schema::op_def::ArgDef;
@@ -278,6 +279,46 @@ fn what_training_feeds_has_its_value_of_inference() {
     };
     let (lines, _) = flat(&with_dropout(), &reader);
     assert!(lines.contains(&"merge = Identity(right)".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn what_a_signature_feeds_in_training_is_bound_unless_the_user_names_it() {
+    let edge = |name: &str, tensor: &str| Edge {
+        name: name.into(),
+        tensor: tensor.into(),
+        shape: None,
+    };
+    let mut program = with_dropout();
+    program.signature = Some(Signature {
+        name: "serving_default".into(),
+        inputs: vec![
+            edge("x", "x"),
+            edge("keep", "keep_prob"),
+            edge("training", "is_training"),
+        ],
+        outputs: vec![edge("y", "merge")],
+    });
+    let (lines, findings) = flat(&program, &TensorflowReader::default());
+    assert!(lines.contains(&"keep_prob = Const()".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"merge = Identity(left)".to_owned()), "{lines:?}");
+    assert_eq!(codes(&findings), ["T0110", "T0110"]);
+    let input = |name: &str| InputChoice {
+        name: name.into(),
+        shape: None,
+    };
+    let reader = TensorflowReader {
+        inputs: ["x", "keep", "training"].map(input).to_vec(),
+        ..TensorflowReader::default()
+    };
+    let (lines, _) = flat(&program, &reader);
+    assert!(
+        lines.contains(&"keep_prob = Placeholder()".to_owned()),
+        "{lines:?}"
+    );
+    assert!(
+        lines.contains(&"is_training = Placeholder()".to_owned()),
+        "{lines:?}"
+    );
 }
 
 #[test]

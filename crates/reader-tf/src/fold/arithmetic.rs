@@ -160,6 +160,50 @@ pub(crate) fn binary(function: Binary, a: &Array, b: &Array) -> Folded<Array> {
     }
 }
 
+/// The elements of `x` where a condition is true, those of `y` elsewhere; all three are stretched to each other.
+pub(crate) fn chosen(condition: &Array, x: &Array, y: &Array) -> Folded<Array> {
+    let shape = broadcast(&broadcast(&condition.shape(), &x.shape())?, &y.shape())?;
+    let flags = condition.stretched(&shape)?.integers()?;
+    fn pick<T>(flags: &[i64], x: Vec<T>, y: Vec<T>) -> Vec<T> {
+        let both = flags.iter().zip(x.into_iter().zip(y));
+        both.map(|(&flag, (x, y))| if flag == 1 { x } else { y })
+            .collect()
+    }
+    let elements = match (x.stretched(&shape)?.elements()?, y.stretched(&shape)?.elements()?) {
+        (Elements::Real(x), Elements::Real(y)) => Elements::Real(pick(&flags, x, y)),
+        (Elements::Whole(x), Elements::Whole(y)) => Elements::Whole(pick(&flags, x, y)),
+        _ => return Err("a choice between constants of different types".into()),
+    };
+    x.with(shape, elements)
+}
+
+/// The product of two matrices, each sum rounded once.
+pub(crate) fn product(a: &Array, b: &Array) -> Folded<Array> {
+    let (&[rows, inner], &[other, columns]) = (&a.shape()[..], &b.shape()[..]) else {
+        return Err("a product of constants that are no matrices".into());
+    };
+    if inner != other || a.dtype() != b.dtype() || !a.dtype().is_float() {
+        return Err(format!(
+            "a product of {rows} x {inner} and {other} x {columns} constants"
+        ));
+    }
+    if rows.saturating_mul(inner).saturating_mul(columns) > super::MOST {
+        return Err(format!(
+            "a product of constants that takes {rows} x {inner} x {columns} products"
+        ));
+    }
+    let (x, y) = (a.as_reals()?, b.as_reals()?);
+    let mut sums = vec![0.0; rows * columns];
+    for row in 0..rows {
+        for (i, factor) in x[row * inner..(row + 1) * inner].iter().enumerate() {
+            for column in 0..columns {
+                sums[row * columns + column] += factor * y[i * columns + column];
+            }
+        }
+    }
+    Array::reals(a.dtype(), &[rows, columns], &sums)
+}
+
 /// A function of one number; `None` where it is not computed on such.
 #[derive(Clone, Copy)]
 pub(crate) struct Fold {

@@ -5,10 +5,11 @@
 //! of the array, as TensorFlow rounds it.
 
 mod arithmetic;
+mod cast;
 mod structure;
 mod whole;
 
-pub(crate) use arithmetic::{Binary, Fold, binary, reduced, unary};
+pub(crate) use arithmetic::{Binary, Fold, binary, chosen, product, reduced, unary};
 pub(crate) use whole::Whole;
 
 use caribou_ir::{DType, Endian, Tensor, TensorData};

@@ -11,7 +11,7 @@ use caribou_ir::{Graph, ValueId};
 type Match = Option<(Op, ValueId, &'static str)>;
 
 /// The functions, each tried on the value that an operation makes.
-const FUNCTIONS: &[fn(&Graph, ValueId) -> Match] = &[parametric, softmax, unit];
+const FUNCTIONS: &[fn(&Graph, ValueId) -> Match] = &[parametric, softmax, unit, mean];
 
 /// The value as one activation of another, where it is one.
 pub(super) fn found(call: &mut Call<'_, '_>, value: ValueId) -> Found<Option<ValueId>> {
@@ -169,4 +169,23 @@ fn unit(graph: &Graph, value: ValueId) -> Match {
         x,
         "a division by the Euclidean norm",
     ))
+}
+
+/// A sum divided by how many elements are added up.
+fn mean(graph: &Graph, value: ValueId) -> Match {
+    let ([scale, 0.0], sum) = affine(graph, value)? else {
+        return None;
+    };
+    let (op, x) = reduce(graph, sum)?;
+    let sizes: Option<Vec<usize>> = op.axes.iter().map(|&axis| graph.shape(x).size(axis)).collect();
+    let count: usize = sizes?.into_iter().product();
+    // The factor may have been rounded to single precision.
+    if op.kind != ReduceKind::Sum || (scale * count as f64 - 1.0).abs() > 1e-7 {
+        return None;
+    }
+    let op = Reduce {
+        kind: ReduceKind::Mean,
+        ..op.clone()
+    };
+    Some((op.into(), x, "a mean"))
 }

@@ -2,8 +2,9 @@
 //! (`tensordot`).
 
 use super::Lifted;
+use super::pattern::made;
 use crate::ops::Call;
-use caribou_ir::op::Op;
+use caribou_ir::op::{Embedding, Op};
 
 /// `Reshape(MatMul(Reshape(x, [-1, in]), w), [… of x, out])`.
 pub(super) fn folded_rows(call: &mut Call<'_, '_>) -> Lifted {
@@ -41,7 +42,42 @@ pub(super) fn folded_rows(call: &mut Call<'_, '_>) -> Lifted {
         return Ok(None);
     }
     let op = dense.clone();
-    let y = call.apply(op, &[x])?;
+    let y = match (crate::idioms::one_hot(call, x, features), &op.bias) {
+        (Some(indices), None) => call.apply(Embedding { table: op.weight }, &[indices])?,
+        _ => call.apply(op, &[x])?,
+    };
     call.lift("a dense layer");
+    call.gives(y).map(Some)
+}
+
+/// `Reshape(Embedding(Reshape(x, [-1])), [… of x, features])`: the indices need not be folded together.
+pub(super) fn folded_indices(call: &mut Call<'_, '_>) -> Lifted {
+    let (Ok(rows), Ok(sizes)) = (call.value(0), call.wholes(1)) else {
+        return Ok(None);
+    };
+    let graph = call.graph();
+    let Some((Op::Embedding(op), &[folded])) = made(graph, rows) else {
+        return Ok(None);
+    };
+    let Some((Op::Reshape(_), &[x])) = made(graph, folded) else {
+        return Ok(None);
+    };
+    let shape = graph.shape(x);
+    let features = op.table.shape()[1] as i64;
+    let open = sizes.iter().filter(|size| size.number() == Some(-1)).count();
+    let fits = graph.shape(folded).rank() == 1
+        && sizes.len() == shape.rank() + 1
+        && open <= 1
+        && sizes
+            .iter()
+            .zip(shape.dims())
+            .all(|(size, &dim)| size.is(dim) || size.number() == Some(-1))
+        && sizes.last().and_then(|size| size.number()) == Some(features);
+    if !fits {
+        return Ok(None);
+    }
+    let op = op.clone();
+    let y = call.apply(op, &[x])?;
+    call.lift("an embedding");
     call.gives(y).map(Some)
 }

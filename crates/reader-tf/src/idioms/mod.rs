@@ -8,11 +8,15 @@ mod activation;
 mod batch_norm;
 mod composed;
 mod dense;
+mod dropout;
+mod finite;
 mod function;
 mod norm;
+mod one_hot;
 mod pattern;
 mod spatial;
 
+pub(crate) use one_hot::one_hot;
 pub(crate) use spatial::{dilated, of_one_row};
 
 use crate::build::Held;
@@ -35,11 +39,23 @@ const IDIOMS: &[Idiom] = &[
     },
     Idiom {
         ends: &["Reshape"],
+        find: dense::folded_indices,
+    },
+    Idiom {
+        ends: &["Reshape"],
         find: norm::by_batch_norm,
     },
     Idiom {
         ends: &["Add", "AddV2", "Sub", "Mul", "RealDiv", "Div"],
         find: batch_norm::stored_statistics,
+    },
+    Idiom {
+        ends: dropout::ENDS,
+        find: dropout::nothing_dropped,
+    },
+    Idiom {
+        ends: &["Select", "SelectV2"],
+        find: finite::guarded,
     },
     Idiom {
         ends: activation::ENDS,
@@ -67,11 +83,13 @@ const LAST_STEPS: &[&str] = &[
     "Mul",
     "RealDiv",
     "Div",
+    "DivNoNan",
     "Maximum",
     "Minimum",
     "Relu6",
     "Relu",
     "ClipByValue",
+    "Log",
 ];
 
 /// What the operation was read as, or the one operator that it and those before it are.
@@ -82,9 +100,12 @@ pub(crate) fn refined(call: &mut Call<'_, '_>, outputs: Vec<Held>) -> Outputs {
     if !LAST_STEPS.contains(&&*call.node.op) {
         return Ok(outputs);
     }
-    let found = match norm::found(call, value)? {
-        Some(value) => Some(value),
-        None => composed::found(call, value)?,
+    let found = match &*call.node.op {
+        "Log" => finite::log_sum_exp(call, value)?,
+        _ => match norm::found(call, value)? {
+            Some(value) => Some(value),
+            None => composed::found(call, value)?,
+        },
     };
     Ok(vec![Held::Value(found.unwrap_or(value), dtype)])
 }

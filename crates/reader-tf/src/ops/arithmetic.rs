@@ -174,6 +174,11 @@ fn with_array(
     operand: Operand,
 ) -> Found<ValueId> {
     let swapped = operand == Operand::First;
+    let first = match array.rank() == call.rank(x) && array.shape()[0] > 1 {
+        true => Some(call.each_example(array)?),
+        false => None,
+    };
+    let array = first.as_ref().unwrap_or(array);
     if array.len() == 1
         && array.rank() <= call.rank(x)
         && let Some(c) = array.scalar()
@@ -189,6 +194,11 @@ fn with_array(
             } else {
                 call.apply(Op::affine(c, 0.0), &[y])
             };
+        }
+        // A power of a positive number is an exponential.
+        if kind == Kind::Power && swapped && c > 0.0 {
+            let x = call.apply(Op::affine(c.ln(), 0.0), &[x])?;
+            return call.apply(Activation::Exponential, &[x]);
         }
         let neutral = match kind {
             Kind::Add => c == 0.0,

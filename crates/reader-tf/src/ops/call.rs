@@ -6,7 +6,7 @@ use crate::fold::{Array, Whole};
 use crate::graph::{Node, Output};
 use crate::schema::DataType;
 use crate::schema::attr_value::Value;
-use caribou_ir::op::{Op, Transpose};
+use caribou_ir::op::{Op, Reshape, Size, Transpose};
 use caribou_ir::{Code, DType, Dim, Finding, Graph, Origin, Shape, ShapeError, Tensor, ValueId};
 
 /// One operation, with all that its function needs.
@@ -17,6 +17,8 @@ pub(crate) struct Call<'a, 'f> {
     pub(crate) node: &'f Node,
     /// What it reads.
     pub(crate) inputs: Vec<Held>,
+    /// Which of its inputs are arrays that are the same for each example, read as `[1, …]`.
+    pub(crate) repeated: Vec<bool>,
     /// The layer that it belongs to.
     pub(crate) origin: Origin,
 }
@@ -101,6 +103,31 @@ impl Call<'_, '_> {
         }
     }
 
+    /// An array beside values of the model, as `[1, …]`: it is the same for each example.
+    pub(crate) fn each_example(&self, array: &Array) -> Found<Array> {
+        let shape = array.shape();
+        if shape.first() == Some(&1) {
+            return Ok(array.clone());
+        }
+        // The number of examples that the file fixes.
+        if shape.first().copied() == self.builder.batch
+            && let Some(&count) = shape.first()
+        {
+            let first = self.folded(array.cut(0, 0, 1, 1))?;
+            let of_first = self.folded(first.as_reals())?;
+            let all = self.folded(array.as_reals())?;
+            if all
+                .chunks(all.len().div_euclid(count).max(1))
+                .all(|row| *row == of_first)
+            {
+                return Ok(first);
+            }
+        }
+        Err(self.option(format!(
+            "a constant of shape {shape:?} beside values for each example"
+        )))
+    }
+
     pub(crate) fn shape(&self, value: ValueId) -> Shape {
         self.graph().shape(value).clone()
     }
@@ -122,6 +149,12 @@ impl Call<'_, '_> {
         matches!(self.graph().shape(value).dims().first(), Some(Dim::Batch(_)))
     }
 
+    /// Whether the examples of the value stand behind another axis.
+    pub(crate) fn batch_behind(&self, value: ValueId) -> bool {
+        let mut dims = self.graph().shape(value).dims().iter().skip(1);
+        dims.any(|dim| matches!(dim, Dim::Batch(_)))
+    }
+
     /// Adds an operator.
     pub(crate) fn push(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Found<Vec<ValueId>> {
         self.builder
@@ -131,11 +164,39 @@ impl Call<'_, '_> {
     }
 
     /// Adds an operator that makes one value.
+    ///
+    /// One number an example is computed with as a column: DL4J has no arrays of one axis.
     pub(crate) fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Found<ValueId> {
-        self.builder
+        let op = op.into();
+        let on_elements = matches!(op, Op::Unary(_) | Op::Activate(_) | Op::Elementwise(_));
+        let origin = self.origin.clone();
+        let columns: Option<Vec<ValueId>> = match on_elements {
+            true => inputs
+                .iter()
+                .map(|&input| self.builder.column(input, &origin))
+                .collect(),
+            false => None,
+        };
+        let added = self
+            .builder
             .graph
-            .apply(op, inputs, &self.origin)
-            .map_err(|error: ShapeError| self.refuse(MISFIT, error.to_string()))
+            .apply(op, columns.as_deref().unwrap_or(inputs), &origin);
+        let y = added.map_err(|error: ShapeError| self.refuse(MISFIT, error.to_string()))?;
+        match columns {
+            Some(_) => self.row(y),
+            None => Ok(y),
+        }
+    }
+
+    /// One number an example, of a value that has axes of size one besides.
+    pub(crate) fn row(&mut self, x: ValueId) -> Found<ValueId> {
+        let mut column = x;
+        if self.rank(x) != 2 {
+            let target = vec![Size::Keep(0), Size::Fixed(1)];
+            column = self.apply(Reshape { target }, &[x])?;
+        }
+        let target = vec![Size::Keep(0)];
+        self.apply(Reshape { target }, &[column])
     }
 
     /// The axes of `value` in another order; nothing is added for the order they are in.
@@ -154,6 +215,39 @@ impl Call<'_, '_> {
             return Ok(node.inputs[0]);
         }
         self.apply(Transpose { permutation }, &[value])
+    }
+
+    /// Whether all that reads the operation's output puts the examples first again, or takes single steps of it: until then
+    /// they may stand behind.
+    pub(crate) fn moves_examples_back(&self) -> bool {
+        let own = Output {
+            node: self.index,
+            slot: 0,
+        };
+        let flat = self.builder.flat;
+        let back = |node: &Node| match &*node.op {
+            "Transpose" | "Unpack" | "StridedSlice" | "Shape" => {
+                node.inputs.iter().skip(1).all(|input| *input != own)
+            }
+            _ => false,
+        };
+        let mut readers = flat.nodes.iter().filter(|node| node.inputs.contains(&own));
+        readers.all(back) && flat.fetches.iter().all(|fetch| fetch.output != own)
+    }
+
+    /// Where the examples of a value were moved behind other axes: the value before, and the order of its axes.
+    pub(crate) fn examples_behind(&self, value: ValueId) -> Option<(ValueId, Vec<usize>)> {
+        if !self.batch_behind(value) {
+            return None;
+        }
+        match self
+            .graph()
+            .producer(value)
+            .map(|node| (&node.op, &node.inputs[..]))
+        {
+            Some((Op::Transpose(turn), &[before])) => Some((before, turn.permutation.clone())),
+            _ => None,
+        }
     }
 
     /// The operation's only output, of the type of its first input that is no constant.

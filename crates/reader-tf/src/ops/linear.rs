@@ -3,7 +3,8 @@
 use super::arithmetic::{Operand, beside};
 use super::{Call, Found, MISFIT, Outputs, Row, real};
 use crate::build::Held;
-use caribou_ir::op::{Dense, ElementwiseKind, MatMul, Op, Transpose};
+use crate::fold::{self, Array, Folded};
+use caribou_ir::op::{Dense, ElementwiseKind, Embedding, MatMul, Op, PadMode, Transpose};
 use caribou_ir::{Tensor, ValueId};
 
 pub(super) const TABLE: &[Row] = &[
@@ -15,6 +16,7 @@ pub(super) const TABLE: &[Row] = &[
     real("BatchMatMulV2", &["adj_x", "adj_y"], adjoint),
     real("BatchMatMulV3", &["adj_x", "adj_y", "Ta", "Tb", "Tout"], adjoint),
     real("BiasAdd", &["data_format"], bias_add),
+    real("BiasAddV1", &[], bias_add),
 ];
 
 fn adjoint(call: &mut Call<'_, '_>) -> Outputs {
@@ -26,7 +28,7 @@ fn adjoint(call: &mut Call<'_, '_>) -> Outputs {
 fn product(call: &mut Call<'_, '_>, transpose_a: bool, transpose_b: bool) -> Outputs {
     let y = match (call.input(0)?.clone(), call.input(1)?.clone()) {
         (Held::Value(a, _), Held::Value(b, _)) => {
-            if call.rank(a) < 3 || call.rank(b) < 3 {
+            if call.rank(a) < 3 || call.rank(b) < 3 || call.batch_behind(a) || call.batch_behind(b) {
                 return Err(call.option("a product of values that mixes the examples of a batch"));
             }
             let op = MatMul {
@@ -38,18 +40,58 @@ fn product(call: &mut Call<'_, '_>, transpose_a: bool, transpose_b: bool) -> Out
         (Held::Value(a, _), Held::Known(_)) => {
             let weight = matrix(call, 1, transpose_b)?;
             let a = turned(call, a, transpose_a)?;
-            call.apply(Dense { weight, bias: None }, &[a])?
+            dense(call, a, weight)?
         }
         // A constant matrix times columns: a dense layer on them.
         (Held::Known(_), Held::Value(b, _)) => {
             let weight = matrix(call, 0, !transpose_a)?;
             let b = turned(call, b, !transpose_b)?;
-            let y = call.apply(Dense { weight, bias: None }, &[b])?;
+            let y = dense(call, b, weight)?;
             turned(call, y, true)?
         }
-        _ => return Err(call.option("a product of constants")),
+        (Held::Known(a), Held::Known(b)) => {
+            let product = of_arrays(&a, transpose_a, &b, transpose_b);
+            return Ok(vec![Held::Known(call.folded(product)?)]);
+        }
     };
     call.gives(y)
+}
+
+/// The product of two known matrices.
+fn of_arrays(a: &Array, transpose_a: bool, b: &Array, transpose_b: bool) -> Folded<Array> {
+    let upright = |array: &Array, turn: bool| match (array.rank(), turn) {
+        (2, true) => array.permuted(&[1, 0]),
+        (2, false) => Ok(array.clone()),
+        _ => Err(format!("a product with a constant of shape {:?}", array.shape())),
+    };
+    fold::product(&upright(a, transpose_a)?, &upright(b, transpose_b)?)
+}
+
+/// `x W`. Of rows that zeros were put beside, the zeros are left out again, and the rows of the matrix that meet them; a row
+/// of a matrix that is chosen by its number is looked up.
+pub(crate) fn dense(call: &mut Call<'_, '_>, x: ValueId, weight: Tensor) -> Found<ValueId> {
+    let last = call.rank(x).saturating_sub(1);
+    if call.batch_behind(x) {
+        return Err(call.option("a product that mixes the examples of a batch"));
+    }
+    if let Some(indices) = crate::idioms::one_hot(call, x, weight.shape()[0]) {
+        call.lift("an embedding");
+        return call.apply(Embedding { table: weight }, &[indices]);
+    }
+    let padded = match call.graph().producer(x).map(|node| (&node.op, &node.inputs[..])) {
+        Some((Op::Pad(pad), &[inner])) if pad.mode == PadMode::Constant(0.0) => {
+            let others = pad.pads[..last].iter().all(|pads| *pads == [0, 0]);
+            others.then_some((pad.pads[last][0], inner))
+        }
+        _ => None,
+    };
+    if let Some((before, inner)) = padded
+        && let Some(size) = call.graph().shape(inner).size(last)
+    {
+        let weight = call.viewed(weight.narrow(0, before, before + size))?;
+        return call.apply(Dense { weight, bias: None }, &[inner]);
+    }
+    call.apply(Dense { weight, bias: None }, &[x])
 }
 
 /// A constant matrix, `[in, out]`.
@@ -75,7 +117,8 @@ fn turned(call: &mut Call<'_, '_>, x: ValueId, turn: bool) -> Found<ValueId> {
         return Ok(x);
     }
     let rank = call.rank(x);
-    if rank < 3 {
+    let undone = rank == 2 && (call.batch_behind(x) || call.moves_examples_back());
+    if rank < 3 && !undone {
         return Err(call.option("it exchanges the examples of a batch with features"));
     }
     let mut permutation: Vec<usize> = (0..rank).collect();

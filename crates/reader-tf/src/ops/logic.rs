@@ -141,14 +141,16 @@ fn over_axes(call: &mut Call<'_, '_>, kind: ReduceKind, function: Binary) -> Out
             if axes.first() == Some(&0) {
                 return Err(call.option("it reduces over the examples of a batch"));
             }
-            let y = call.apply(
-                Reduce {
-                    kind,
-                    axes,
-                    keep_dims,
-                },
-                &[x],
-            )?;
+            let single = !keep_dims && axes.len() + 1 == call.rank(x);
+            let op = Reduce {
+                kind,
+                axes,
+                keep_dims: keep_dims || single,
+            };
+            let mut y = call.apply(op, &[x])?;
+            if single {
+                y = call.row(y)?;
+            }
             call.gives(y)
         }
     }
@@ -177,17 +179,26 @@ fn filled(call: &mut Call<'_, '_>, shift: f64) -> Outputs {
 /// `c x + (1 - c) y`, which is the one or the other as long as both are finite.
 fn choose(call: &mut Call<'_, '_>) -> Outputs {
     let (x, y) = (call.input(1)?.clone(), call.input(2)?.clone());
-    let condition = match call.input(0)?.clone() {
-        Held::Known(array) => {
-            let flags = call.folded(array.integers())?;
-            return match flags[..] {
-                [1] if array.rank() == 0 => Ok(vec![x]),
-                [0] if array.rank() == 0 => Ok(vec![y]),
-                _ => known_choice(call, &array, &x, &y),
-            };
+    if let Held::Known(array) = call.input(0)? {
+        // The older operation chooses rows by a vector.
+        let rank = [&x, &y].map(|held| match held {
+            Held::Value(value, _) => call.rank(*value),
+            Held::Known(array) => array.rank(),
+        });
+        if &*call.node.op == "Select" && array.rank() == 1 && rank != [1, 1] {
+            return Err(call.option("it chooses among the examples of a batch"));
         }
-        Held::Value(condition, _) => condition,
-    };
+        let flags = call.folded(array.integers())?;
+        match (&flags[..], &x, &y) {
+            ([1], ..) if array.rank() == 0 => return Ok(vec![x]),
+            ([0], ..) if array.rank() == 0 => return Ok(vec![y]),
+            (_, Held::Known(x), Held::Known(y)) => {
+                let chosen = call.folded(fold::chosen(array, x, y))?;
+                return Ok(vec![Held::Known(chosen)]);
+            }
+            _ => {}
+        }
+    }
     if let Some(dtype) = [&x, &y]
         .iter()
         .map(|held| held.dtype())
@@ -208,41 +219,35 @@ fn choose(call: &mut Call<'_, '_>) -> Outputs {
             ));
         }
     }
-    let opposite = negated(call, condition)?;
-    let yes = Held::Value(condition, DType::F32);
-    let no = Held::Value(opposite, DType::F32);
-    let zero = |held: &Held| matches!(held, Held::Known(array) if array.as_reals().is_ok_and(|v| v.iter().all(|v| *v == 0.0)));
-    let sum = match (zero(&x), zero(&y)) {
-        (false, true) => elementwise(call, Kind::Multiply, &yes, &x)?,
-        (true, false) => elementwise(call, Kind::Multiply, &no, &y)?,
-        _ => {
-            let (dx, dy) = (x.dtype(), y.dtype());
-            let x = elementwise(call, Kind::Multiply, &yes, &x)?;
-            let y = elementwise(call, Kind::Multiply, &no, &y)?;
-            elementwise(call, Kind::Add, &Held::Value(x, dx), &Held::Value(y, dy))?
+    let [yes, no] = match call.input(0)?.clone() {
+        Held::Known(array) => {
+            let yes = call.folded(array.cast(DType::F32))?;
+            let one = call.folded(Array::reals(DType::F32, &[], &[1.0]))?;
+            let no = call.folded(fold::binary(Binary::Subtract, &one, &yes))?;
+            [Held::Known(yes), Held::Known(no)]
+        }
+        Held::Value(condition, _) => {
+            let opposite = negated(call, condition)?;
+            [condition, opposite].map(|flags| Held::Value(flags, DType::F32))
         }
     };
-    Ok(vec![Held::Value(sum, x.dtype())])
+    let zero = |held: &Held| matches!(held, Held::Known(array) if array.as_reals().is_ok_and(|v| v.iter().all(|v| *v == 0.0)));
+    let sum = match (zero(&x), zero(&y)) {
+        (false, true) => product(call, &yes, &x)?,
+        (true, false) => product(call, &no, &y)?,
+        _ => {
+            let x = product(call, &yes, &x)?;
+            let y = product(call, &no, &y)?;
+            Held::Value(elementwise(call, Kind::Add, &x, &y)?, x.dtype())
+        }
+    };
+    Ok(vec![sum])
 }
 
-/// A choice between arrays by an array.
-fn known_choice(call: &Call<'_, '_>, condition: &Array, x: &Held, y: &Held) -> Outputs {
-    let (Held::Known(x), Held::Known(y)) = (x, y) else {
-        return Err(call.option("it chooses between values by a constant array"));
-    };
-    if condition.shape() != x.shape() || x.shape() != y.shape() || x.dtype().is_float() {
-        return Err(call.option("a choice between constants of these shapes and types"));
+/// A product of values and arrays, of the second one's type.
+fn product(call: &mut Call<'_, '_>, x: &Held, y: &Held) -> Found<Held> {
+    if let (Held::Known(x), Held::Known(y)) = (x, y) {
+        return Ok(Held::Known(call.folded(fold::binary(Binary::Multiply, x, y))?));
     }
-    let flags = call.folded(condition.integers())?;
-    let (x, of_y) = (call.folded(x.as_wholes())?, call.folded(y.as_wholes())?);
-    let chosen = flags
-        .iter()
-        .zip(x.into_iter().zip(of_y))
-        .map(|(&flag, (x, y))| if flag == 1 { x } else { y })
-        .collect();
-    Ok(vec![Held::Known(call.folded(Array::wholes(
-        y.dtype(),
-        condition.shape(),
-        chosen,
-    ))?)])
+    Ok(Held::Value(elementwise(call, Kind::Multiply, x, y)?, y.dtype()))
 }

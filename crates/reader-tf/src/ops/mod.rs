@@ -11,18 +11,23 @@ mod einsum;
 mod linear;
 mod logic;
 mod norm;
+mod one_hot;
 mod passing;
+mod patches;
 mod pool;
 mod quantize;
 mod rearrange;
 mod recurrent;
 mod reduce;
+mod repeated;
 mod resize;
 mod select;
+mod shift;
 mod source;
 
 pub(crate) use call::{Call, Found};
 pub(crate) use norm::MOMENTUM;
+pub(crate) use repeated::read as read_repeated;
 
 use crate::build::Held;
 use caribou_ir::{Code, DType, Finding};
@@ -97,6 +102,8 @@ const TABLES: &[&[Row]] = &[
     linear::TABLE,
     logic::TABLE,
     norm::TABLE,
+    one_hot::TABLE,
+    patches::TABLE,
     passing::TABLE,
     pool::TABLE,
     quantize::TABLE,
@@ -105,6 +112,7 @@ const TABLES: &[&[Row]] = &[
     reduce::TABLE,
     resize::TABLE,
     select::TABLE,
+    shift::TABLE,
     source::TABLE,
 ];
 

@@ -1,9 +1,10 @@
 //! Other shapes and orders, values put together, padding.
 
+use super::arithmetic::{Operand, beside};
 use super::{Call, Found, MISFIT, Outputs, Row, any};
 use crate::build::Held;
 use crate::fold::{Array, Whole};
-use caribou_ir::op::{Concat, Pad, PadMode, Reshape, Size, Tile};
+use caribou_ir::op::{Concat, ElementwiseKind, Pad, PadMode, Reshape, Size, Tile};
 use caribou_ir::{DType, Dim, ValueId};
 
 pub(super) const TABLE: &[Row] = &[
@@ -24,8 +25,8 @@ pub(super) const TABLE: &[Row] = &[
     any("MirrorPad", &["mode"], pad),
 ];
 
-fn sizes(call: &Call<'_, '_>, held: &Held) -> Vec<Whole> {
-    match held {
+fn sizes(call: &Call<'_, '_>, place: usize) -> Vec<Whole> {
+    match &call.inputs[place] {
         Held::Value(value, _) => call
             .graph()
             .shape(*value)
@@ -33,21 +34,25 @@ fn sizes(call: &Call<'_, '_>, held: &Held) -> Vec<Whole> {
             .iter()
             .map(|&dim| Whole::of(dim))
             .collect(),
-        Held::Known(array) => array
-            .shape()
-            .iter()
-            .map(|&size| Whole::known(size as i64))
-            .collect(),
+        Held::Known(array) => {
+            let mut sizes: Vec<Whole> = array
+                .shape()
+                .iter()
+                .map(|&size| Whole::known(size as i64))
+                .collect();
+            if let (true, Some(first)) = (call.repeated[place], sizes.first_mut()) {
+                *first = Whole::of(Dim::BATCH);
+            }
+            sizes
+        }
     }
 }
 
 fn shape(call: &mut Call<'_, '_>) -> Outputs {
     let dtype = call.kind("out_type", DType::I32)?;
-    let inputs = call.inputs.clone();
-    inputs
-        .iter()
-        .map(|input| {
-            let sizes = sizes(call, input);
+    (0..call.inputs.len())
+        .map(|place| {
+            let sizes = sizes(call, place);
             call.folded(Array::wholes(dtype, vec![sizes.len()], sizes))
                 .map(Held::Known)
         })
@@ -56,7 +61,8 @@ fn shape(call: &mut Call<'_, '_>) -> Outputs {
 
 fn size(call: &mut Call<'_, '_>) -> Outputs {
     let dtype = call.kind("out_type", DType::I32)?;
-    let sizes = sizes(call, call.input(0)?);
+    call.input(0)?;
+    let sizes = sizes(call, 0);
     let count = sizes
         .iter()
         .fold(Whole::known(1), |product, size| product.times(size));
@@ -68,7 +74,8 @@ fn size(call: &mut Call<'_, '_>) -> Outputs {
 }
 
 fn rank(call: &mut Call<'_, '_>) -> Outputs {
-    let rank = sizes(call, call.input(0)?).len() as i64;
+    call.input(0)?;
+    let rank = sizes(call, 0).len() as i64;
     Ok(vec![Held::Known(call.folded(Array::wholes(
         DType::I32,
         vec![],
@@ -219,7 +226,11 @@ fn transpose(call: &mut Call<'_, '_>) -> Outputs {
     match input {
         Held::Known(array) => Ok(vec![Held::Known(call.folded(array.permuted(&permutation))?)]),
         Held::Value(x, _) => {
-            if call.batch_first(x) && permutation.first() != Some(&0) {
+            let (x, permutation) = match call.examples_behind(x) {
+                Some((before, order)) => (before, permutation.iter().map(|&axis| order[axis]).collect()),
+                None => (x, permutation),
+            };
+            if call.batch_first(x) && permutation.first() != Some(&0) && !call.moves_examples_back() {
                 return Err(call.option("it moves the axis of the examples"));
             }
             let y = call.permuted(x, permutation)?;
@@ -251,7 +262,7 @@ pub(crate) fn expanded(call: &mut Call<'_, '_>, x: ValueId, axis: usize) -> Foun
     }
     let mut target: Vec<Size> = (0..call.rank(x)).map(Size::Keep).collect();
     target.insert(axis, Size::Fixed(1));
-    call.apply(Reshape { target }, &[x])
+    finished(call, x, target)
 }
 
 fn squeeze(call: &mut Call<'_, '_>) -> Outputs {
@@ -331,23 +342,86 @@ fn joined(call: &mut Call<'_, '_>, items: &[Held], axis: i64) -> Outputs {
         let axis = call.axis(axis, rank)?;
         return Ok(vec![Held::Known(call.folded(Array::joined(&arrays, axis))?)]);
     }
-    let values: Vec<ValueId> = items
-        .iter()
-        .map(|item| match item {
-            Held::Value(value, _) => Ok(*value),
-            Held::Known(_) => Err(call.option("it puts values and constants together")),
-        })
-        .collect::<Result<_, _>>()?;
-    let rank = values.first().map_or(0, |&value| call.rank(value));
-    let axis = call.axis(axis, rank)?;
+    let rank = items.iter().find_map(|item| match item {
+        Held::Value(value, _) => Some(call.rank(*value)),
+        Held::Known(_) => None,
+    });
+    let axis = call.axis(axis, rank.unwrap_or(0))?;
     if axis == 0 {
         return Err(call.option("it puts examples one behind the other"));
     }
-    let y = match values[..] {
-        [only] => only,
-        _ => call.apply(Concat { axis }, &values)?,
+    let values: Option<Vec<ValueId>> = items
+        .iter()
+        .map(|item| match item {
+            Held::Value(value, _) => Some(*value),
+            Held::Known(_) => None,
+        })
+        .collect();
+    let Some(values) = values else {
+        let y = joined_with_arrays(call, items, axis)?;
+        return call.gives(y);
     };
+    let y = joined_values(call, &values, axis)?;
     call.gives(y)
+}
+
+/// Values one behind the other; nothing is added for a single one.
+pub(super) fn joined_values(call: &mut Call<'_, '_>, values: &[ValueId], axis: usize) -> Found<ValueId> {
+    match values {
+        [only] => Ok(*only),
+        _ => call.apply(Concat { axis }, values),
+    }
+}
+
+/// Values and arrays that are the same for each example: zeros are put where the arrays are, and the arrays are added.
+fn joined_with_arrays(call: &mut Call<'_, '_>, items: &[Held], axis: usize) -> Found<ValueId> {
+    let mut values: Vec<(ValueId, [usize; 2])> = Vec::new();
+    let (mut before, mut added) = (0, Vec::new());
+    for item in items {
+        match item {
+            Held::Value(value, _) => {
+                let shape = call.shape(*value);
+                let sizes = shape.feature_sizes().ok_or_else(|| {
+                    call.option(format!("{shape}, whose sizes are unknown, beside constants"))
+                })?;
+                let own: Vec<usize> = std::iter::once(1).chain(sizes).collect();
+                added.push(Array::reals(DType::F32, &[], &[0.0]).and_then(|zero| zero.stretched(&own)));
+                values.push((*value, [std::mem::take(&mut before), 0]));
+            }
+            Held::Known(array) => {
+                let array = call.each_example(array)?;
+                let size = array.shape().get(axis).copied().unwrap_or(0);
+                match values.last_mut() {
+                    Some((_, [_, behind])) => *behind += size,
+                    None => before += size,
+                }
+                added.push(array.cast(DType::F32));
+            }
+        }
+    }
+    let mut padded = Vec::with_capacity(values.len());
+    for (value, pad) in values {
+        padded.push(match pad {
+            [0, 0] => value,
+            pad => {
+                let mut pads = vec![[0, 0]; call.rank(value)];
+                pads[axis] = pad;
+                let mode = PadMode::Constant(0.0);
+                call.apply(Pad { pads, mode }, &[value])?
+            }
+        });
+    }
+    let y = joined_values(call, &padded, axis)?;
+    let added: Vec<Array> = added
+        .into_iter()
+        .map(|array| call.folded(array))
+        .collect::<Result<_, _>>()?;
+    let added = call.folded(Array::joined(&added, axis))?;
+    if call.folded(added.as_reals())?.iter().all(|&number| number == 0.0) {
+        return Ok(y);
+    }
+    let added = call.folded(added.tensor())?;
+    beside(call, ElementwiseKind::Add, y, added, Operand::Second)
 }
 
 fn arrays(items: &[Held]) -> Option<Vec<Array>> {
@@ -379,11 +453,31 @@ fn pack(call: &mut Call<'_, '_>) -> Outputs {
     let mut axis_of_all = 0;
     let mut expanded_values = Vec::with_capacity(items.len());
     for item in &items {
-        let &Held::Value(value, dtype) = item else {
-            return Err(call.option("it puts values and constants together"));
+        expanded_values.push(match item {
+            &Held::Value(value, dtype) => {
+                axis_of_all = call.axis(axis, call.rank(value) + 1)?;
+                // Steps that are put one behind the other with time in front, which is moved behind the examples next.
+                Held::Value(expanded(call, value, axis_of_all.max(1))?, dtype)
+            }
+            Held::Known(array) => {
+                let array = call.each_example(array)?;
+                let mut shape = array.shape();
+                shape.insert(call.axis(axis, shape.len() + 1)?, 1);
+                Held::Known(call.folded(array.reshaped(&shape))?)
+            }
+        });
+    }
+    if axis_of_all == 0 {
+        if !call.moves_examples_back() || items.iter().any(|item| matches!(item, Held::Known(_))) {
+            return Err(call.option("it puts a new axis before the examples"));
+        }
+        let steps = joined(call, &expanded_values, 1)?;
+        let [Held::Value(steps, _)] = steps[..] else {
+            return Ok(steps);
         };
-        axis_of_all = call.axis(axis, call.rank(value) + 1)?;
-        expanded_values.push(Held::Value(expanded(call, value, axis_of_all)?, dtype));
+        let permutation = [1, 0].into_iter().chain(2..call.rank(steps)).collect();
+        let y = call.permuted(steps, permutation)?;
+        return call.gives(y);
     }
     joined(call, &expanded_values, axis_of_all as i64)
 }

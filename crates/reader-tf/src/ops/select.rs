@@ -3,7 +3,7 @@
 use super::{Call, Found, MISFIT, Outputs, Row, any};
 use crate::build::Held;
 use crate::fold::Array;
-use caribou_ir::op::{Embedding, Gather, Reshape, Reverse, Slice, SliceAxis, Split};
+use caribou_ir::op::{Embedding, Gather, Reshape, Reverse, Size, Slice, SliceAxis, Split};
 use caribou_ir::{DType, Dim, ValueId};
 
 pub(super) const TABLE: &[Row] = &[
@@ -122,6 +122,12 @@ fn part(call: &Call<'_, '_>, rank: usize) -> Found<Part> {
     Ok(part)
 }
 
+/// Whether a strided slice leaves the first of `rank` axes as it is.
+pub(super) fn leaves_first_axis(call: &Call<'_, '_>, rank: usize) -> Found<bool> {
+    let part = part(call, rank)?;
+    Ok(part.made.first() == Some(&false) && part.cuts.iter().all(|cut| cut.axis != 0))
+}
+
 /// Whether a number is the size of an axis of input 0.
 fn is_size_of(call: &Call<'_, '_>, number: &crate::fold::Whole, axis: usize) -> bool {
     match call.inputs.first() {
@@ -131,7 +137,8 @@ fn is_size_of(call: &Call<'_, '_>, number: &crate::fold::Whole, axis: usize) -> 
             .dims()
             .get(axis)
             .is_some_and(|&dim| number.is(dim)),
-        _ => false,
+        Some(Held::Known(_)) => axis == 0 && call.repeated[0] && number.is(Dim::BATCH),
+        None => false,
     }
 }
 
@@ -191,10 +198,7 @@ fn value_part(call: &mut Call<'_, '_>, x: ValueId, part: Part) -> Found<ValueId>
     if cuts.iter().any(|cut| cut.axis == 0) && call.batch_first(x) {
         return Err(call.option("it takes some examples of a batch and leaves others out"));
     }
-    let mut y = x;
-    if !cuts.is_empty() {
-        y = call.apply(Slice { axes: cuts }, &[y])?;
-    }
+    let mut y = cut(call, x, cuts)?;
     if part.made.contains(&true) {
         if part.made[0] {
             return Err(call.option("it puts a new axis before the examples"));
@@ -202,6 +206,36 @@ fn value_part(call: &mut Call<'_, '_>, x: ValueId, part: Part) -> Found<ValueId>
         y = call.apply(Reshape::with_new_axes(&part.made), &[y])?;
     }
     Ok(y)
+}
+
+/// What is left of a value after these cuts. Where its examples stand behind other axes, these are cut in front of that, and
+/// the examples must come first in what is left.
+fn cut(call: &mut Call<'_, '_>, x: ValueId, mut axes: Vec<SliceAxis>) -> Found<ValueId> {
+    let behind = call.examples_behind(x);
+    if axes.is_empty() && behind.is_none() {
+        return Ok(x);
+    }
+    let Some((before, order)) = behind else {
+        return call.apply(Slice { axes }, &[x]);
+    };
+    let gone: Vec<usize> = axes
+        .iter()
+        .filter(|cut| cut.squeeze)
+        .map(|cut| order[cut.axis])
+        .collect();
+    let left: Vec<usize> = order
+        .iter()
+        .copied()
+        .filter(|axis| !gone.contains(axis))
+        .collect();
+    if left.first() != Some(&0) {
+        return Err(call.option("it leaves the examples of a batch behind other axes"));
+    }
+    axes.iter_mut().for_each(|cut| cut.axis = order[cut.axis]);
+    axes.sort_by_key(|cut| cut.axis);
+    let y = call.apply(Slice { axes }, &[before])?;
+    let place = |axis: usize| axis - gone.iter().filter(|&&other| other < axis).count();
+    call.permuted(y, left.into_iter().map(place).collect())
 }
 
 /// `size` elements from `begin` on each axis; -1 for all that are left.
@@ -313,23 +347,17 @@ fn embedding(call: &mut Call<'_, '_>, table: &Array, indices: ValueId, axis: i64
             table.shape()
         )));
     }
-    let looks_up_input = {
-        let mut value = indices;
-        loop {
-            match call.graph().producer(value) {
-                None => break true,
-                Some(node) if matches!(node.op, caribou_ir::Op::Identity(_) | caribou_ir::Op::Reshape(_)) => {
-                    value = node.inputs[0];
-                }
-                Some(_) => break false,
-            }
-        }
-    };
-    if !looks_up_input {
+    if !call.is_input(indices) {
         return Err(call.option("its indices are computed by other operations, not read from an input"));
     }
     let table = call.folded(table.tensor())?;
-    let y = call.apply(Embedding { table }, &[indices])?;
+    let origin = call.origin.clone();
+    let column = call.builder.column(indices, &origin);
+    let mut y = call.apply(Embedding { table }, &[column.unwrap_or(indices)])?;
+    if column.is_some() {
+        let target = vec![Size::Keep(0), Size::Keep(2)];
+        y = call.apply(Reshape { target }, &[y])?;
+    }
     Ok(vec![Held::Value(y, DType::F32)])
 }
 
@@ -437,7 +465,7 @@ fn unpack(call: &mut Call<'_, '_>) -> Outputs {
         }
         Held::Value(x, _) => {
             let axis = call.axis(axis, call.rank(x))?;
-            if axis == 0 {
+            if axis == 0 && call.batch_first(x) {
                 return Err(call.option("it takes a batch apart"));
             }
             let size = call.size(x, axis)?;
@@ -445,10 +473,7 @@ fn unpack(call: &mut Call<'_, '_>) -> Outputs {
                 return Err(call.option(format!("{size} outputs are too many")));
             }
             let values = (0..size)
-                .map(|i| {
-                    let cut = SliceAxis::index(axis, i as i64);
-                    call.apply(Slice { axes: vec![cut] }, &[x])
-                })
+                .map(|i| cut(call, x, vec![SliceAxis::index(axis, i as i64)]))
                 .collect::<Result<_, _>>()?;
             call.gives_all(values)
         }

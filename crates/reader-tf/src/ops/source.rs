@@ -2,7 +2,8 @@
 
 use super::{Call, Found, Outputs, Row, any};
 use crate::build::Held;
-use crate::fold::{Array, Whole};
+use crate::fold::{Array, Whole, round};
+use caribou_ir::DType;
 use caribou_ir::op::Tile;
 
 pub(super) const TABLE: &[Row] = &[
@@ -38,7 +39,7 @@ fn fill(call: &mut Call<'_, '_>) -> Outputs {
 fn range(call: &mut Call<'_, '_>) -> Outputs {
     let dtype = call.known(0)?.dtype();
     if dtype.is_float() {
-        return Err(call.option("a range of fractions"));
+        return range_of_fractions(call, dtype);
     }
     let (start, limit, step) = (call.integer(0)?, call.integer(1)?, call.integer(2)?);
     let mut values = Vec::new();
@@ -57,6 +58,29 @@ fn range(call: &mut Call<'_, '_>) -> Outputs {
         vec![values.len()],
         values,
     ))?)])
+}
+
+/// Fractions of equal distance, rounded at each step as TensorFlow does.
+fn range_of_fractions(call: &Call<'_, '_>, dtype: DType) -> Outputs {
+    let end = |place: usize| {
+        let number = call.known(place)?.scalar().filter(|number| number.is_finite());
+        number.ok_or_else(|| call.option("a range between what are no single numbers"))
+    };
+    let (start, limit, step) = (end(0)?, end(1)?, end(2)?);
+    let count = (round(dtype, round(dtype, limit - start) / step)).ceil();
+    if !(0.0..=MOST as f64).contains(&count) {
+        return Err(call.option(format!("a range of {count} fractions")));
+    }
+    let mut at = start;
+    let values: Vec<f64> = (0..count as usize)
+        .map(|_| {
+            let own = at;
+            at = round(dtype, at + step);
+            own
+        })
+        .collect();
+    let array = Array::reals(dtype, &[values.len()], &values);
+    Ok(vec![Held::Known(call.folded(array)?)])
 }
 
 /// An array or a value stretched to a shape.
