@@ -11,20 +11,22 @@ use caribou_ir::{Graph, ValueId};
 type Match = Option<(Op, ValueId, &'static str)>;
 
 /// The functions, each tried on the value that an operation makes.
-const FUNCTIONS: &[fn(&Graph, ValueId) -> Match] = &[parametric, softmax, unit, mean];
+const FUNCTIONS: &[fn(&Graph, ValueId) -> Match] = &[parametric, softmax, unit];
 
 /// The value as one activation of another, where it is one.
 pub(super) fn found(call: &mut Call<'_, '_>, value: ValueId) -> Found<Option<ValueId>> {
-    for function in FUNCTIONS {
-        if let Some((op, x, what)) = function(call.graph(), value)
-            && call.graph().shape(x) == call.graph().shape(value)
-        {
-            let y = call.apply(op, &[x])?;
-            call.lift(what);
-            return Ok(Some(y));
-        }
-    }
-    Ok(None)
+    let graph = call.graph();
+    let of_its_shape = |&(_, x, _): &(Op, ValueId, &str)| graph.shape(x) == graph.shape(value);
+    let found = FUNCTIONS
+        .iter()
+        .filter_map(|function| function(graph, value))
+        .find(of_its_shape);
+    let Some((op, x, what)) = found.or_else(|| mean(graph, value)) else {
+        return Ok(None);
+    };
+    let y = call.apply(op, &[x])?;
+    call.lift(what);
+    Ok(Some(y))
 }
 
 /// What `min(x, 0)` times a factor is: the factor, a stored array that it is multiplied with too, and `x`.
