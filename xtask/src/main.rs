@@ -16,6 +16,7 @@ mod real;
 mod resume;
 mod resumptions;
 mod scenarios;
+mod smaller;
 mod sweep;
 mod table;
 mod training;

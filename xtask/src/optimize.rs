@@ -4,8 +4,9 @@ use crate::Failure;
 use crate::case::Case;
 use crate::judge::{Judge, Request};
 use crate::normalizers;
+use crate::smaller;
 use crate::verdict::{self, Verdict};
-use crate::verify::{Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written};
+use crate::verify::{Change, Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written};
 use caribou_ir::{Graph, Rewrite, ValidGraph};
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::prune::{Prune, Scope, Target, prune};
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 /// The columns of the table; they follow those of the conversion.
-pub(crate) const COLUMNS: [&str; 3] = ["simplify", "simplified DL4J", "changed DL4J"];
+pub(crate) const COLUMNS: [&str; 4] = ["simplify", "simplified DL4J", "changed DL4J", "smaller"];
 /// The number of the first of them.
 const FIRST: usize = 4;
 /// How far rounding may move the outputs of a simplified network, relative to the largest magnitude.
@@ -42,7 +43,8 @@ pub(crate) fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -
     };
     let label = case.case.clone();
     let mut verdicts = changed(case, judge, work)?;
-    let converted = match convert_changed(case, ArchiveLayout::Keep, work, Some(&pass)) {
+    verdicts.extend(smaller::verdicts(case, judge, chosen(case), work)?);
+    let converted = match convert_changed(case, ArchiveLayout::Keep, work, &by(&pass)) {
         Ok(converted) => converted,
         Err(findings) => {
             let refused = Verdict::Refused(verdict::shortened(&findings));
@@ -64,13 +66,25 @@ pub(crate) fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -
     Ok(verdicts)
 }
 
+/// A pass, and nothing else.
+fn by<'p>(pass: &'p crate::verify::Pass<'p>) -> Change<'p> {
+    Change {
+        pass: Some(pass),
+        ..Change::default()
+    }
+}
+
 /// Every so many cases with weights that are pruned and quantized too.
 const EVERY: usize = 8;
 
+fn chosen(case: &Case) -> bool {
+    let sum: usize = case.case.bytes().map(usize::from).sum();
+    sum.is_multiple_of(EVERY)
+}
+
 /// Prunes and quantizes some of the cases, and judges each archive by stock DL4J against the changed graph in the runtime.
 fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Verdicts, Failure> {
-    let sum: usize = case.case.bytes().map(usize::from).sum();
-    let Some(judge) = judge.filter(|_| sum.is_multiple_of(EVERY)) else {
+    let Some(judge) = judge.filter(|_| chosen(case)) else {
         return Ok(Verdicts::new());
     };
     let everything = || Selection::default();
@@ -113,7 +127,7 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
             pass(graph)
         };
         let label = format!("{} ({name})", case.case);
-        let verdict = match convert_changed(case, ArchiveLayout::Keep, work, Some(&guarded)) {
+        let verdict = match convert_changed(case, ArchiveLayout::Keep, work, &by(&guarded)) {
             _ if *nothing.borrow() => continue,
             Err(findings) => Verdict::Refused(verdict::shortened(&findings)),
             Ok(converted) => match Session::new(&converted.graph).run(&fed(case, &converted)?) {

@@ -7,8 +7,8 @@ use crate::training;
 use crate::verdict::{self, Column, Verdict};
 use crate::{libhdf5, normalizers, optimize};
 use caribou_ir::{
-    Findings, Graph, Limits, Normalizer, Op, Operator as _, PortReport, ReadError, ReadOptions, Reader as _,
-    Report, Source, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
+    Findings, Graph, Limits, Normalizer, Op, Operator as _, PortReport, Precision, ReadError, ReadOptions,
+    Reader as _, Report, Source, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_writer_dl4j::{ArchiveLayout, Compression, Dl4jWriter};
 use ndarray::ArrayD;
@@ -228,17 +228,27 @@ fn names(findings: &Findings, case: &Case) -> bool {
 /// What changes a graph before it is written.
 pub(crate) type Pass<'p> = dyn Fn(&ValidGraph) -> Result<Graph, String> + 'p;
 
-pub(crate) fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted, Findings> {
-    convert_changed(case, layout, work, None)
+/// What is done on the way from a case to its archive.
+#[derive(Default)]
+pub(crate) struct Change<'p> {
+    /// A pass between reading and writing; the graph that is kept is the changed one then.
+    pub(crate) pass: Option<&'p Pass<'p>>,
+    /// The numbers of the archive.
+    pub(crate) precision: Precision,
 }
 
-/// The same, with a pass between reading and writing; the graph that is kept is the changed one then.
+pub(crate) fn convert(case: &Case, layout: ArchiveLayout, work: &Path) -> Result<Converted, Findings> {
+    convert_changed(case, layout, work, &Change::default())
+}
+
+/// The same with a change.
 pub(crate) fn convert_changed(
     case: &Case,
     layout: ArchiveLayout,
     work: &Path,
-    pass: Option<&Pass>,
+    change: &Change,
 ) -> Result<Converted, Findings> {
+    let pass = change.pass;
     let broken = |message: String| {
         let code = caribou_ir::Code("X0001");
         Findings::from(caribou_ir::Finding::new(
@@ -269,11 +279,12 @@ pub(crate) fn convert_changed(
     options.training = import.training.map(|mut training| {
         training.state = training
             .state
-            .filter(|_| case.training.is_some() && pass.is_none());
+            .filter(|_| case.training.is_some() && pass.is_none() && change.precision == Precision::Single);
         training
     });
     options.unroll_recurrent = case.unroll_recurrent;
     options.normalizer.clone_from(&import.normalizer);
+    options.precision = change.precision;
     let report = Dl4jWriter {
         layout,
         compression: Compression::Auto,

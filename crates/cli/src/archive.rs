@@ -9,7 +9,7 @@ use crate::report::{Conversion, Verification};
 use crate::{formats, model};
 use caribou_ir::op::Operator;
 use caribou_ir::{
-    Code, Finding, Findings, Limits, Quantization, ReadError, ReadOptions, Reader, Report, Severity, Source,
+    Code, Finding, Findings, Limits, Precision, Quantization, ReadError, ReadOptions, Reader, Report, Severity, Source,
     Training, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_optimize::memory;
@@ -30,7 +30,9 @@ const STATE_DROPPED: Code = Code("I0103");
 /// A training state that is there, and not carried over.
 const ANEW: Code = Code("I0105");
 /// What a step of a gradual schedule does to the outputs.
-pub(crate) const STEP: Code = Code("I0104");
+const STEP: Code = Code("I0104");
+/// Fewer filters taken out than were to be.
+pub(crate) const TOO_FEW: Code = Code("I0106");
 /// Examples that the archive is compared on.
 pub(crate) const SAMPLES: usize = 2;
 /// Layers with weights from which rounding errors add up to more.
@@ -150,6 +152,12 @@ fn training(
     })
 }
 
+/// What a step of a gradual schedule does to the outputs.
+pub(crate) fn step(sparsity: f64, moved: f64) -> Finding {
+    let message = format!("at a sparsity of {sparsity} the outputs move by {moved:.1e} of their largest magnitude");
+    Finding::new(Severity::Note, STEP, None, message)
+}
+
 /// What the optimizer remembers of the weights that a pass has left as they were, or changed in place.
 fn followed(
     training: &mut Training,
@@ -200,7 +208,7 @@ fn convert(
         compression,
     };
     let mut write_options = WriteOptions::default();
-    write_options.unroll_recurrent = job.unroll_recurrent.map(|max| max as usize);
+    write_options.precision = target.precision.into();
     let import = opened
         .reader
         .read(&opened.source, &read)
@@ -236,6 +244,11 @@ fn convert(
         opened.reader.name() == "dl4j",
         &mut conversion.findings,
     );
+    let state = write_options.training.as_ref().and_then(|training| training.state.as_ref());
+    if write_options.precision != Precision::Single && state.is_some_and(|state| !state.parameters.is_empty()) {
+        let message = "--with-training-state: what an optimizer remembers is too small for numbers of 16 bits; leave out --precision";
+        return Err(Failure::Usage(message.into()));
+    }
     let parameters = source.parameter_count();
     let buffered = BufWriter::with_capacity(1 << 20, archive.file());
     let mut sink = Progress::new(buffered, parameters as u64 * 4, job.arguments.quiet);
@@ -266,6 +279,7 @@ fn convert(
             if passed { &sunk } else { &source },
             archive.temporary(),
             &report,
+            write_options.precision,
             &limits,
         )?);
     }
@@ -334,11 +348,24 @@ pub(crate) fn tolerance(graph: &ValidGraph) -> f64 {
     if weighted.count() < DEEP { 1e-5 } else { 1e-4 }
 }
 
+/// By how much, relative to it, a number of this kind may be off the one that it stands for; 32-bit numbers are not rounded.
+fn roundoff(precision: Precision) -> f64 {
+    match precision {
+        Precision::Single => 0.0,
+        Precision::Half => 1.0 / 2048.0,
+        Precision::Bfloat16 => 1.0 / 256.0,
+    }
+}
+
+/// Roundoffs of the parameters that the outputs of a network may be off: those of each layer add up.
+const ROUNDED: f64 = 20.0;
+
 /// Reads the archive back and compares its outputs with those of the source.
 fn verify(
     source: &ValidGraph,
     archive: &Path,
     report: &Report,
+    precision: Precision,
     limits: &Limits,
 ) -> Result<Verification, Failure> {
     let sizes = |port: &caribou_ir::PortReport| {
@@ -370,7 +397,10 @@ fn verify(
         .map_err(|error| Failure::Differ(format!("the archive can't be run: {error}")))?;
     let differences =
         model::differences(&permuted(expected, &report.outputs), &found).map_err(Failure::Differ)?;
-    let tolerance = tolerance(source);
+    let tolerance = match roundoff(precision) {
+        0.0 => tolerance(source),
+        roundoff => ROUNDED * roundoff,
+    };
     for (port, (_, relative)) in report.outputs.iter().zip(&differences) {
         // A NaN is no number below the tolerance.
         if relative.is_nan() || *relative > tolerance {

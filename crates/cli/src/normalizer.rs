@@ -215,9 +215,7 @@ fn baked(graph: &Graph, normalizer: &Normalizer, axis: usize) -> Result<Graph, S
     let normalized = layer(&mut new, x, normalizer, axis, rank)?;
     values.insert(port.value, normalized);
     for (_, node) in graph.nodes() {
-        let inputs: Vec<ValueId> = node.inputs.iter().map(|value| values[value]).collect();
-        let outputs = new.push(node.op.clone(), &inputs, &node.origin)?;
-        values.extend(node.outputs.iter().copied().zip(outputs));
+        new.push_mapped(node, node.op.clone(), &mut values)?;
     }
     for port in graph.outputs() {
         new.output_like(port, values[&port.value]);

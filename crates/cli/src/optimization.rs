@@ -10,6 +10,7 @@ use caribou_ir::{Rewrite, ValidGraph};
 use caribou_optimize::cost::{Cost, cost};
 use caribou_optimize::layer::LayerChange;
 use caribou_optimize::memory::Change;
+use caribou_optimize::structured::UnitChange;
 use caribou_runtime::{Array, Session};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -24,6 +25,10 @@ pub(crate) struct Optimization {
     pub(crate) rewrites: Vec<Rewrite>,
     /// Changes of weights.
     pub(crate) layers: Vec<Row>,
+    /// What was done to filters and units.
+    pub(crate) units: Vec<UnitChange>,
+    /// How far the outputs are from those of the network in which the same filters are masked.
+    pub(crate) masked: Option<f64>,
     /// How far the outputs moved; `None` when nothing was run.
     pub(crate) deviation: Option<Deviation>,
 }
@@ -163,7 +168,7 @@ impl Optimization {
     /// What became of the weights that are others now.
     pub(crate) fn change(&self) -> Change {
         match self.pass {
-            _ if !self.rewrites.is_empty() => Change::Rewritten,
+            _ if !self.rewrites.is_empty() || !self.units.is_empty() => Change::Rewritten,
             "prune" => Change::Pruned,
             _ => Change::InPlace,
         }
@@ -177,6 +182,8 @@ impl Optimization {
             after: cost(changed),
             rewrites: Vec::new(),
             layers: Vec::new(),
+            units: Vec::new(),
+            masked: None,
             deviation: None,
         }
     }
@@ -200,6 +207,8 @@ impl Optimization {
             "after": figures(&self.after, bytes),
             "rewrites": rewrites.collect::<Vec<_>>(),
             "layers": self.layers.iter().map(Row::to_json).collect::<Vec<_>>(),
+            "units": self.units.iter().map(units_to_json).collect::<Vec<_>>(),
+            "masked_max_rel": self.masked,
             "deviation": self.deviation.as_ref().map(|deviation| json!({
                 "samples": deviation.samples,
                 "inputs": if deviation.seeded { "seeded" } else { "given" },
@@ -225,6 +234,10 @@ impl Optimization {
             ));
             lines.extend(self.layers.iter().map(Row::line));
         }
+        if !self.units.is_empty() {
+            lines.push(format!("  {:<32} {:<12} {:>11}", "layer", "units of", "kept"));
+            lines.extend(self.units.iter().map(units_line));
+        }
         let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let mut figure = |name: &str, before: String, after: String| {
             lines.push(format!("  {name:<16} {before:>16} {after:>16}"));
@@ -241,6 +254,11 @@ impl Optimization {
             count(self.before.multiply_adds),
             count(self.after.multiply_adds),
         );
+        if let Some(masked) = self.masked {
+            lines.push(format!(
+                "  against the network with the same filters masked: largest relative difference {masked:.1e}"
+            ));
+        }
         if let Some(deviation) = &self.deviation {
             let (samples, kind) = (
                 deviation.samples,
@@ -254,6 +272,25 @@ impl Optimization {
         }
         lines
     }
+}
+
+fn units_to_json(change: &UnitChange) -> Value {
+    json!({
+        "layer": change.layer,
+        "role": change.role,
+        "before": change.before,
+        "after": change.after,
+        "reason": change.reason,
+    })
+}
+
+fn units_line(change: &UnitChange) -> String {
+    let kept = format!("{} of {}", change.after, change.before);
+    let mut line = format!("  {:<32} {:<12} {kept:>11}", change.layer, change.role);
+    if let Some(reason) = &change.reason {
+        line += &format!("  {reason}");
+    }
+    line
 }
 
 /// Runs a command that changes a network, and prints what it did. Where weights repeat themselves afterwards, the archive is

@@ -2,6 +2,7 @@
 
 use crate::op::{Op, Operator};
 use crate::{Dim, Infer, Origin, Shape, ShapeError};
+use std::collections::HashMap;
 
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident) => {
@@ -196,6 +197,28 @@ impl Graph {
         }
     }
 
+    /// Adds a node of another graph, or another operator in its place, which reads what `values` says its inputs have become
+    /// here; what its outputs have become is added to them.
+    ///
+    /// # Errors
+    /// When one of its inputs is not among the values, or the operator does not fit their shapes.
+    pub fn push_mapped(
+        &mut self,
+        node: &Node,
+        op: impl Into<Op>,
+        values: &mut HashMap<ValueId, ValueId>,
+    ) -> Result<(), ShapeError> {
+        let inputs: Option<Vec<ValueId>> = node
+            .inputs
+            .iter()
+            .map(|value| values.get(value).copied())
+            .collect();
+        let inputs = inputs.ok_or_else(|| ShapeError::new("what it reads is not part of the new graph"))?;
+        let outputs = self.push(op, &inputs, &node.origin)?;
+        values.extend(node.outputs.iter().copied().zip(outputs));
+        Ok(())
+    }
+
     /// Takes back all nodes but the first `count`, with the values they make. No input may have been added since.
     pub fn truncate(&mut self, count: usize) {
         while self.nodes.len() > count
@@ -294,12 +317,12 @@ impl Graph {
 
     /// The inputs' part of a new graph: same ports, same shapes, no nodes. Passes that rebuild a graph start here;
     /// the second part maps each input value of this graph to that of the new one.
-    pub fn same_inputs(&self) -> (Self, std::collections::HashMap<ValueId, ValueId>) {
+    pub fn same_inputs(&self) -> (Self, HashMap<ValueId, ValueId>) {
         let mut graph = Self {
             infer: self.infer.clone(),
             ..Self::default()
         };
-        let mut map = std::collections::HashMap::new();
+        let mut map = HashMap::new();
         for port in &self.inputs {
             let value = graph.value_of(
                 self.shape(port.value).clone(),

@@ -65,4 +65,4 @@ pub use training::{
     Scheme, Training, TrainingState, Updater, UpdaterKind,
 };
 pub use validate::{ValidGraph, Validator};
-pub use write::{LayerReport, PortReport, Report, Sink, WriteError, WriteOptions, Writer};
+pub use write::{LayerReport, PortReport, Precision, Report, Sink, WriteError, WriteOptions, Writer};

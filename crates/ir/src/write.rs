@@ -21,6 +21,20 @@ pub struct WriteOptions {
     pub normalizer: Option<Normalizer>,
     /// What the grid values of quantized parameters stand for; written beside the network.
     pub quantization: Option<Quantization>,
+    /// The numbers that parameters become.
+    pub precision: Precision,
+}
+
+/// The numbers of a written network: its parameters, and what it computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// IEEE 754 binary32.
+    #[default]
+    Single,
+    /// IEEE 754 binary16.
+    Half,
+    /// The upper half of a binary32.
+    Bfloat16,
 }
 
 /// How one or more layers of the source became layers of the target.

@@ -148,16 +148,12 @@ impl<'g> Draft<'g> {
     pub(crate) fn build(self) -> Result<(Graph, Vec<Rewrite>), OptimizeError> {
         let (mut graph, mut values) = self.graph.same_inputs();
         for node in self.nodes.into_iter().flatten() {
-            // A value that a node reads was made by one before it, or is an input.
-            let inputs: Vec<ValueId> = node.inputs.iter().map(|value| values[value]).collect();
-            let outputs =
-                graph
-                    .push(node.op, &inputs, &node.origin)
-                    .map_err(|source| OptimizeError::Shape {
-                        origin: node.origin.clone(),
-                        source,
-                    })?;
-            values.extend(node.outputs.into_iter().zip(outputs));
+            graph
+                .push_mapped(&node, node.op.clone(), &mut values)
+                .map_err(|source| OptimizeError::Shape {
+                    origin: node.origin.clone(),
+                    source,
+                })?;
         }
         for (port, value) in self.graph.outputs().iter().zip(&self.outputs) {
             graph.output_like(port, values[value]);

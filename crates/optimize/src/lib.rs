@@ -29,6 +29,7 @@ pub mod prune;
 pub mod quantize;
 pub mod selection;
 pub mod simplify;
+pub mod structured;
 pub mod transfer;
 pub mod weights;
 

@@ -1,7 +1,7 @@
 //! Magnitude pruning: the smallest weights become 0 (Han et al. 2015, "Learning both Weights and Connections").
 //!
 //! A network of zeros takes as much memory and as many multiplications as before; its archive deflates better.
-//! Only taking whole filters out makes a network really smaller.
+//! Only taking whole filters out makes a network really smaller: [`structured`](crate::structured).
 
 use crate::OptimizeError;
 use crate::kernels::Kernels;
@@ -70,7 +70,7 @@ pub struct Pruned {
 }
 
 /// How many of `elements` weights a sparsity takes.
-fn count(sparsity: f64, elements: usize) -> usize {
+pub(crate) fn count(sparsity: f64, elements: usize) -> usize {
     ((sparsity * elements as f64).round() as usize).min(elements)
 }
 

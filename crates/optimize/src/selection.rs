@@ -49,27 +49,9 @@ impl Selection {
                 check(option, pattern, &all)?;
             }
         }
-        let named = |patterns: &[String], weight: &Weight| {
-            patterns
-                .iter()
-                .any(|pattern| matches(pattern, &weight.origin.layer))
-        };
-        let ends: Vec<_> = [all.first(), all.last()]
-            .into_iter()
-            .flatten()
-            .map(|weight| weight.origin.layer.clone())
-            .collect();
         let selected: Vec<Weight> = all
             .iter()
-            .filter(|weight| {
-                let protected = self.protect
-                    && (weight.kind == WeightKind::Embedding || ends.contains(&weight.origin.layer));
-                let wanted = match self.only.is_empty() {
-                    true => !protected,
-                    false => named(&self.only, weight),
-                };
-                wanted && !named(&self.keep, weight)
-            })
+            .filter(|weight| self.reason(weight, &all).is_none())
             .cloned()
             .collect();
         if selected.is_empty() {
@@ -83,6 +65,34 @@ impl Selection {
         }
         Ok(selected)
     }
+
+    /// Why a weight, one of `all`, stays as it is; `None` where it is selected.
+    pub(crate) fn reason(&self, weight: &Weight, all: &[Weight]) -> Option<&'static str> {
+        let end = |weight_at_end: Option<&Weight>| {
+            weight_at_end.is_some_and(|end| end.origin.layer == weight.origin.layer)
+        };
+        let protected = || match self.protect {
+            true if weight.kind == WeightKind::Embedding => Some("embeddings are protected unless named"),
+            true if end(all.first()) => Some("the first layer is protected unless named"),
+            true if end(all.last()) => Some("the last layer is protected unless named"),
+            _ => None,
+        };
+        self.kept(weight).or_else(|| match self.only.is_empty() {
+            true => protected(),
+            false => (!named(&self.only, weight)).then_some("--only does not name it"),
+        })
+    }
+
+    /// Why a weight stays as it is by its name.
+    pub(crate) fn kept(&self, weight: &Weight) -> Option<&'static str> {
+        named(&self.keep, weight).then_some("it is kept by --keep")
+    }
+}
+
+fn named(patterns: &[String], weight: &Weight) -> bool {
+    patterns
+        .iter()
+        .any(|pattern| matches(pattern, &weight.origin.layer))
 }
 
 /// # Errors

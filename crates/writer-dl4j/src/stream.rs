@@ -1,5 +1,6 @@
 //! Parameters on their way into the archive: one thread brings blocks into their order, the other writes them.
 
+use crate::format::array::ArrayType;
 use caribou_ir::{Code, Finding, Findings, Origin, Tensor, TensorError, WriteError};
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -7,23 +8,27 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 /// A parameter that is no number.
 const NOT_FINITE: Code = Code("D0202");
 
+/// A parameter that the type of the archive has no number for.
+const TOO_LARGE: Code = Code("D0204");
+
 /// Blocks that wait to be written. One is enough to keep both threads at work; a few megabytes each, they count
 /// against the memory that a conversion may use.
 const WAITING: usize = 1;
 
-/// The elements of tensors, each times a factor, as big-endian numbers.
+/// The elements of tensors, each times a factor, as big-endian numbers of this type, rounded to the nearest.
 ///
 /// # Errors
-/// When a tensor can't be read or the sink not written to, and when elements are NaN or infinite: all layers that hold
-/// such are named.
+/// When a tensor can't be read or the sink not written to, and when elements are NaN or infinite, or larger than the type
+/// holds: all layers that hold such are named.
 pub(crate) fn stream<'t>(
     tensors: impl Iterator<Item = (&'t String, &'t Tensor, f32)> + Send,
+    dtype: ArrayType,
     sink: &mut impl Write,
 ) -> Result<(), WriteError> {
     std::thread::scope(|scope| {
         let (full, blocks) = sync_channel(WAITING);
         let (written, free) = channel();
-        let producer = scope.spawn(move || produce(tensors, &full, &free));
+        let producer = scope.spawn(move || produce(tensors, dtype, &full, &free));
         let mut outcome = Ok(());
         // Blocks end when the producer is done, or, after an error, when nobody takes them any more.
         for block in &blocks {
@@ -58,19 +63,17 @@ impl From<TensorError> for Stop {
 /// Makes the blocks of all tensors, in the buffers that come back from the writer.
 fn produce<'t>(
     tensors: impl Iterator<Item = (&'t String, &'t Tensor, f32)>,
+    dtype: ArrayType,
     full: &SyncSender<Vec<u8>>,
     free: &Receiver<Vec<u8>>,
 ) -> Result<(), WriteError> {
     let mut findings = Findings::new();
     for (layer, tensor, scale) in tensors {
-        let mut wrong = 0;
+        let (mut wrong, mut large) = (0, 0);
         let result = tensor.stream(|block| {
             wrong += block.iter().filter(|value| !value.is_finite()).count();
             let mut bytes = free.try_recv().unwrap_or_default();
-            bytes.resize(4 * block.len(), 0);
-            for (element, value) in bytes.chunks_exact_mut(4).zip(block) {
-                element.copy_from_slice(&(value * scale).to_be_bytes());
-            }
+            large += encode(block, scale, dtype, &mut bytes);
             full.send(bytes).map_err(|_| Stop::NobodyWrites)
         });
         match result {
@@ -88,11 +91,48 @@ fn produce<'t>(
             let origin = Origin::new(layer.as_str(), "parameters");
             findings.push(Finding::error(NOT_FINITE, &origin, message));
         }
+        if large > wrong {
+            let name = dtype.name();
+            let message = format!("its parameters hold {} numbers that are too large for {name}", large - wrong);
+            let origin = Origin::new(layer.as_str(), "parameters");
+            findings.push(Finding::error(TOO_LARGE, &origin, message));
+        }
     }
     if findings.has_errors() {
         return Err(WriteError::Refused(findings));
     }
     Ok(())
+}
+
+/// The numbers times a factor as big-endian bytes, and how many of them are infinite or none then.
+fn encode(block: &[f32], scale: f32, dtype: ArrayType, bytes: &mut Vec<u8>) -> usize {
+    bytes.resize(dtype.size() * block.len(), 0);
+    match dtype {
+        ArrayType::Half => sixteen_bits(block, bytes, |value| half::f16::from_f32(value * scale).to_be_bytes()),
+        ArrayType::Bfloat16 => sixteen_bits(block, bytes, |value| half::bf16::from_f32(value * scale).to_be_bytes()),
+        ArrayType::Double => {
+            for (element, value) in bytes.chunks_exact_mut(8).zip(block) {
+                element.copy_from_slice(&f64::from(value * scale).to_be_bytes());
+            }
+            return 0;
+        }
+        ArrayType::Float => {
+            for (element, value) in bytes.chunks_exact_mut(4).zip(block) {
+                element.copy_from_slice(&(value * scale).to_be_bytes());
+            }
+            return 0;
+        }
+    }
+    // An exponent of ones: infinite, or no number.
+    let exponent = if dtype == ArrayType::Half { 0x7c00 } else { 0x7f80 };
+    let none = |bytes: &&[u8]| u16::from_be_bytes([bytes[0], bytes[1]]) & exponent == exponent;
+    bytes.chunks_exact(2).filter(none).count()
+}
+
+fn sixteen_bits(block: &[f32], bytes: &mut [u8], encode: impl Fn(f32) -> [u8; 2]) {
+    for (element, &value) in bytes.chunks_exact_mut(2).zip(block) {
+        element.copy_from_slice(&encode(value));
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +169,7 @@ mod tests {
     fn elements_arrive_in_order_and_scaled() {
         let list = parameters();
         let mut bytes = Vec::new();
-        stream(items(&list), &mut bytes).unwrap();
+        stream(items(&list), ArrayType::Float, &mut bytes).unwrap();
         assert_eq!(bytes.len(), 4 * (2 + (3 << 20)));
         assert_eq!(
             bytes[..8],
@@ -146,7 +186,7 @@ mod tests {
     fn a_full_disk_is_an_error_and_no_hang() {
         let list = parameters();
         for room in [0, 8, 5 << 20] {
-            let error = stream(items(&list), &mut Short(room)).unwrap_err();
+            let error = stream(items(&list), ArrayType::Float, &mut Short(room)).unwrap_err();
             assert!(matches!(error, WriteError::Io(_)), "{error}");
         }
     }
@@ -156,7 +196,7 @@ mod tests {
         let list: Vec<(String, Tensor)> = [("a", f32::NAN), ("b", 1.0), ("c", f32::INFINITY)]
             .map(|(layer, value)| (layer.to_owned(), Tensor::vector(&[0.0, value])))
             .into();
-        let WriteError::Refused(findings) = stream(items(&list), &mut Vec::new()).unwrap_err() else {
+        let WriteError::Refused(findings) = stream(items(&list), ArrayType::Float, &mut Vec::new()).unwrap_err() else {
             panic!("expected a refusal");
         };
         let layers: Vec<String> = findings
@@ -164,5 +204,21 @@ mod tests {
             .filter_map(|finding| Some(finding.origin.as_ref()?.layer.to_string()))
             .collect();
         assert_eq!(layers, ["a", "c"]);
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_sixteen_bits_and_refused_where_there_is_none() {
+        let list = vec![("a".to_owned(), Tensor::vector(&[1.0, 0.1, -65_504.0]))];
+        let mut bytes = Vec::new();
+        let once = || list.iter().map(|(layer, tensor)| (layer, tensor, 1.0));
+        stream(once(), ArrayType::Half, &mut bytes).unwrap();
+        assert_eq!(bytes, [0x3c, 0x00, 0x2e, 0x66, 0xfb, 0xff]);
+        bytes.clear();
+        stream(once(), ArrayType::Bfloat16, &mut bytes).unwrap();
+        assert_eq!(bytes, [0x3f, 0x80, 0x3d, 0xcd, 0xc7, 0x80]);
+        let WriteError::Refused(findings) = stream(items(&list), ArrayType::Half, &mut bytes).unwrap_err() else {
+            panic!("expected a refusal");
+        };
+        assert_eq!(findings.iter().next().unwrap().code, TOO_LARGE);
     }
 }

@@ -10,6 +10,7 @@ mod selected;
 pub(crate) mod sensitivity;
 pub(crate) mod simplify;
 pub(crate) mod soften;
+pub(crate) mod structured;
 pub(crate) mod transfer;
 pub(crate) mod verify;
 pub(crate) mod words;

@@ -1,6 +1,7 @@
 //! `caribou prune`.
 
 use super::selected::{Inputs, Layers, number};
+use super::structured::{self, CriterionChoice, Structure};
 use crate::archive::{Changed, Model};
 use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
@@ -35,6 +36,14 @@ pub(crate) struct Prune {
     /// Whole blocks of so many output channels and inputs become 0, in place of single weights.
     #[arg(long, value_name = "ROWSxCOLUMNS", value_parser = block, conflicts_with_all = ["threshold", "n_m", "steps", "global"])]
     pub(crate) block: Option<(usize, usize)>,
+    /// Take whole filters and units out in place of single weights, so that the network is really smaller; --sparsity is the
+    /// share of those that may go.
+    #[arg(long, value_enum, conflicts_with_all = ["threshold", "n_m", "block"])]
+    pub(crate) structured: Option<Structure>,
+    /// Which filters go first: those of the smallest magnitudes (l1), of the smallest squares (l2), or nearest to the others of
+    /// their layer (median).
+    #[arg(long, value_enum, default_value = "l1", requires = "structured")]
+    pub(crate) criterion: CriterionChoice,
     /// Compare weights in each layer by itself.
     #[arg(long, conflicts_with = "global")]
     pub(crate) per_layer: bool,
@@ -62,7 +71,8 @@ fn pair(text: &str, between: char) -> Option<(usize, usize)> {
 
 pub(crate) fn run(options: &Prune, arguments: &Arguments) -> Result<(), Failure> {
     let mut pass = |model: Model| change(options, arguments, model);
-    rewritten(&options.subject, arguments, true, &mut pass)
+    let repetitive = options.structured.is_none();
+    rewritten(&options.subject, arguments, repetitive, &mut pass)
 }
 
 fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
@@ -80,12 +90,17 @@ fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Change
         [] => vec![options.sparsity.unwrap_or(0.0)],
         steps => steps.to_vec(),
     };
+    if options.structured.is_some() {
+        return structured::change(options, &steps, arguments, &model);
+    }
     let truth = options.inputs.truth(&model, options.subject.target.no_verify)?;
-    let mut graph = model.graph;
+    // Every step is one of the source: what is told of the weights is told against those that were trained.
+    let source = model.graph;
+    let mut graph = source.clone();
     let (mut changes, mut findings) = (Vec::<LayerChange>::new(), Findings::new());
     for (i, &sparsity) in steps.iter().enumerate() {
         let pruned = prune(
-            graph.into_graph(),
+            source.clone().into_graph(),
             &Options {
                 target: zeros(sparsity),
                 scope: if options.per_layer {
@@ -103,16 +118,7 @@ fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Change
         if i + 1 < steps.len()
             && let Some(truth) = &truth
         {
-            let moved = truth.deviation(&graph)?.largest();
-            let message = format!(
-                "at a sparsity of {sparsity} the outputs move by {moved:.1e} of their largest magnitude"
-            );
-            findings.push(caribou_ir::Finding::new(
-                caribou_ir::Severity::Note,
-                archive::STEP,
-                None,
-                message,
-            ));
+            findings.push(archive::step(sparsity, truth.deviation(&graph)?.largest()));
         }
     }
     let mut report = Optimization::new("prune", model.source, &graph);

@@ -2,7 +2,7 @@
 
 use super::selected::{Inputs, Layers, assigned};
 use crate::archive::{Changed, Model};
-use crate::args::{Arguments, Subject};
+use crate::args::{Arguments, PrecisionChoice, Subject};
 use crate::calibration::Calibration;
 use crate::failure::Failure;
 use crate::model;
@@ -21,9 +21,9 @@ pub(crate) struct Quantize {
     pub(crate) layers: Layers,
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// Bits of an integer, or of a position in the list of shared weights.
-    #[arg(long, default_value_t = 8)]
-    pub(crate) bits: u32,
+    /// Bits of an integer, or of a position in the list of shared weights; 8 where absent.
+    #[arg(long)]
+    pub(crate) bits: Option<u32>,
     /// One scale for a whole weight.
     #[arg(long, conflicts_with = "per_channel")]
     pub(crate) per_tensor: bool,
@@ -32,8 +32,9 @@ pub(crate) struct Quantize {
     pub(crate) per_channel: bool,
     /// What weights become: integers around zero, integers over the range of the weights, half precision, bfloat16, or the
     /// means of clusters (weight sharing).
-    #[arg(long, value_enum, default_value = "symmetric")]
-    pub(crate) scheme: SchemeChoice,
+    /// With --precision, that of the archive.
+    #[arg(long, value_enum)]
+    pub(crate) scheme: Option<SchemeChoice>,
     /// How scales are found: max, percentile:P, mse or kl.
     #[arg(long, default_value = "max", value_parser = scale)]
     pub(crate) scale: ScaleRule,
@@ -81,23 +82,35 @@ fn scale(text: &str) -> Result<ScaleRule, String> {
 
 pub(crate) fn run(options: &Quantize, arguments: &Arguments) -> Result<(), Failure> {
     let mut pass = |model: Model| change(options, arguments, model);
-    rewritten(&options.subject, arguments, true, &mut pass)
+    let single = options.subject.target.precision == PrecisionChoice::Single;
+    rewritten(&options.subject, arguments, single, &mut pass)
 }
 
 fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Changed, Failure> {
+    let bits = options.bits.unwrap_or(8);
     let integers = |scheme| Format::Integer {
-        bits: options.bits,
+        bits,
         scheme,
         per_channel: !options.per_tensor,
         scale: options.scale,
         power_of_two: options.power_of_two,
     };
-    let format = match options.scheme {
+    let precision = options.subject.target.precision;
+    let scheme = match (precision, options.scheme) {
+        (PrecisionChoice::Single, scheme) => scheme.unwrap_or(SchemeChoice::Symmetric),
+        (PrecisionChoice::Half, None | Some(SchemeChoice::Half)) if options.bits.is_none() => SchemeChoice::Half,
+        (PrecisionChoice::Bfloat16, None | Some(SchemeChoice::Bfloat16)) if options.bits.is_none() => SchemeChoice::Bfloat16,
+        _ => {
+            let message = "--precision: values of another grid are no numbers of 16 bits; leave out --bits and --scheme, or --precision";
+            return Err(Failure::Usage(message.into()));
+        }
+    };
+    let format = match scheme {
         SchemeChoice::Symmetric => integers(Scheme::Symmetric),
         SchemeChoice::Affine => integers(Scheme::Affine),
         SchemeChoice::Half => Format::Half,
         SchemeChoice::Bfloat16 => Format::Bfloat16,
-        SchemeChoice::Codebook => Format::Codebook { bits: options.bits },
+        SchemeChoice::Codebook => Format::Codebook { bits },
     };
     let truth = options.inputs.truth(&model, options.subject.target.no_verify)?;
     let limits = arguments.limits();
@@ -133,6 +146,7 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
         graph,
         report,
         findings: Findings::new(),
-        quantization: Some(quantization),
+        // An archive of 16-bit numbers says by its type what they are.
+        quantization: (precision == PrecisionChoice::Single).then_some(quantization),
     })
 }

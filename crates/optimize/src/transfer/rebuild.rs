@@ -36,13 +36,9 @@ impl<'g> Rebuild<'g> {
 
     /// The node with another operator.
     pub(super) fn copy_as(&mut self, node: &Node, op: Op) -> Result<(), TransferError> {
-        let inputs: Vec<ValueId> = node.inputs.iter().map(|value| self.values[value]).collect();
-        let outputs = self
-            .new
-            .push(op, &inputs, &node.origin)
-            .map_err(TransferError::misfit(&node.origin))?;
-        self.values.extend(node.outputs.iter().copied().zip(outputs));
-        Ok(())
+        self.new
+            .push_mapped(node, op, &mut self.values)
+            .map_err(TransferError::misfit(&node.origin))
     }
 
     pub(super) fn apply(

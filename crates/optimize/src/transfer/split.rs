@@ -88,7 +88,8 @@ fn name_of(graph: &Graph, value: ValueId) -> String {
 fn bottom_of(graph: &Graph, bottom: &HashSet<NodeId>, seam: &[ValueId]) -> Result<Graph, TransferError> {
     let (mut new, mut values) = graph.same_inputs();
     for (_, node) in graph.nodes().filter(|(id, _)| bottom.contains(id)) {
-        push(&mut new, &mut values, node)?;
+        new.push_mapped(node, node.op.clone(), &mut values)
+            .map_err(TransferError::misfit(&node.origin))?;
     }
     for &value in seam {
         let mut name = name_of(graph, value);
@@ -132,7 +133,8 @@ fn head_of(
     }
     for (_, node) in graph.nodes().filter(|(id, _)| !bottom.contains(id)) {
         if matches!(node.op, Op::Constant(_)) || node.inputs.iter().all(|value| values.contains_key(value)) {
-            push(&mut new, &mut values, node)?;
+            new.push_mapped(node, node.op.clone(), &mut values)
+            .map_err(TransferError::misfit(&node.origin))?;
         }
     }
     for port in graph.outputs() {
@@ -146,17 +148,4 @@ fn head_of(
         new.output_like(port, value);
     }
     Ok(new)
-}
-
-fn push(
-    new: &mut Graph,
-    values: &mut HashMap<ValueId, ValueId>,
-    node: &caribou_ir::Node,
-) -> Result<(), TransferError> {
-    let inputs: Vec<ValueId> = node.inputs.iter().map(|value| values[value]).collect();
-    let outputs = new
-        .push(node.op.clone(), &inputs, &node.origin)
-        .map_err(TransferError::misfit(&node.origin))?;
-    values.extend(node.outputs.iter().copied().zip(outputs));
-    Ok(())
 }

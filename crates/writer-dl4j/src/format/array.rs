@@ -25,19 +25,26 @@ pub enum ArrayType {
 }
 
 impl ArrayType {
-    const ALL: [(Self, &'static str, usize); 4] = [
-        (Self::Float, "FLOAT", 4),
-        (Self::Double, "DOUBLE", 8),
-        (Self::Half, "HALF", 2),
-        (Self::Bfloat16, "BFLOAT16", 2),
-    ];
+    const ALL: [Self; 4] = [Self::Float, Self::Double, Self::Half, Self::Bfloat16];
+
+    /// ND4J's name, the bytes of one element, and the bit of the shape buffer that says the type.
+    const fn facts(self) -> (&'static str, usize, i64) {
+        match self {
+            Self::Float => ("FLOAT", 4, 0x2000),
+            Self::Double => ("DOUBLE", 8, 0x4000),
+            Self::Half => ("HALF", 2, 0x1000),
+            Self::Bfloat16 => ("BFLOAT16", 2, 0x800),
+        }
+    }
+
+    /// ND4J's name.
+    pub const fn name(self) -> &'static str {
+        self.facts().0
+    }
 
     /// Bytes of one element.
-    pub fn size(self) -> usize {
-        Self::ALL
-            .iter()
-            .find(|(kind, ..)| *kind == self)
-            .map_or(0, |(.., size)| *size)
+    pub const fn size(self) -> usize {
+        self.facts().1
     }
 }
 
@@ -64,18 +71,16 @@ pub enum ArrayError {
     },
 }
 
-/// The bit of the shape buffer that says FLOAT.
-const FLOAT_BIT: i64 = 0x2000;
-
-/// The bytes before the elements of a FLOAT row vector `[1, n]` in C order, the one form that every version reads.
-pub fn float_row_header(elements: usize) -> Vec<u8> {
+/// The bytes before the elements of a row vector `[1, n]` in C order, the one form that every version reads.
+pub fn row_header(dtype: ArrayType, elements: usize) -> Vec<u8> {
     let n = elements as i64;
+    let (name, _, bit) = dtype.facts();
     let mut bytes = Vec::with_capacity(128);
     buffer(&mut bytes, 8, "LONG");
-    for long in [2, 1, n, n, 1, FLOAT_BIT, 1, i64::from(b'c')] {
+    for long in [2, 1, n, n, 1, bit, 1, i64::from(b'c')] {
         bytes.extend(long.to_be_bytes());
     }
-    buffer(&mut bytes, n, "FLOAT");
+    buffer(&mut bytes, n, name);
     bytes
 }
 
@@ -163,14 +168,14 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, ArrayError> {
     cursor.take(room, "a shape")?;
     let at = cursor.at;
     let (elements, name) = cursor.buffer()?;
-    let known = ArrayType::ALL.iter().find(|(_, known, _)| *known == name);
-    let &(dtype, _, size) = known.ok_or_else(|| ArrayError::Unexpected {
+    let known = ArrayType::ALL.iter().find(|dtype| dtype.name() == name);
+    let &dtype = known.ok_or_else(|| ArrayError::Unexpected {
         at,
         expected: "FLOAT, DOUBLE, HALF or BFLOAT16 elements",
         found: name.to_owned(),
     })?;
     let payload = cursor.at;
-    cursor.take(elements.saturating_mul(size), "all elements")?;
+    cursor.take(elements.saturating_mul(dtype.size()), "all elements")?;
     Ok(Header {
         dtype,
         elements,
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_row_of_three_is_as_long_as_nd4j_makes_it() {
-        let mut bytes = float_row_header(3);
+        let mut bytes = row_header(ArrayType::Float, 3);
         assert_eq!(bytes.len() + 12, 141);
         assert!(bytes.starts_with(b"\x00\x10MIXED_DATA_TYPES\x00\x00\x00\x00\x00\x00\x00\x08\x00\x04LONG"));
         assert!(read_header(&bytes).is_err(), "the elements are missing");
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn lengths_are_checked_before_they_are_believed() {
-        let mut bytes = float_row_header(usize::MAX / 8);
+        let mut bytes = row_header(ArrayType::Float, usize::MAX / 8);
         bytes.extend([0; 64]);
         assert!(matches!(read_header(&bytes), Err(ArrayError::Truncated { .. })));
         assert!(read_header(b"").is_err());

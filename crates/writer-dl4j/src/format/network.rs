@@ -345,6 +345,40 @@ impl Configuration {
         )
     }
 
+    /// Says of which numbers (ND4J's name) the network and all of its layers are.
+    ///
+    /// # Errors
+    /// When it can't be represented as JSON.
+    pub fn set_data_type(&mut self, name: &str) -> Result<(), serde_json::Error> {
+        fn set(value: &mut Value, name: &str) {
+            match value {
+                Value::Object(map) => {
+                    // Stored arrays have a type of their own.
+                    if !map.contains_key("data")
+                        && let Some(dtype) = map.get_mut("dataType")
+                    {
+                        *dtype = Value::from(name);
+                    }
+                    map.values_mut().for_each(|value| set(value, name));
+                }
+                Value::Array(list) => list.iter_mut().for_each(|value| set(value, name)),
+                _ => {}
+            }
+        }
+        match self {
+            Self::MultiLayer(configuration) => {
+                let mut value = serde_json::to_value(&*configuration)?;
+                set(&mut value, name);
+                **configuration = serde_json::from_value(value)?;
+            }
+            Self::Graph(configuration) => {
+                name.clone_into(&mut configuration.data_type);
+                configuration.vertices.values_mut().for_each(|value| set(value, name));
+            }
+        }
+        Ok(())
+    }
+
     /// The text of `configuration.json`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `normalizer.bin`: statistics that a program applies to arrays before it feeds them.
 
-use super::array::{ArrayType, float_row_header, read_header};
+use super::array::{ArrayType, read_header, row_header};
 use caribou_ir::{DType, Endian, Normalizer, Tensor, TensorData};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub fn normalizer_entry(normalizer: &Normalizer) -> Vec<u8> {
 
 fn rows(bytes: &mut Vec<u8>, rows: [&Vec<f32>; 2]) {
     for numbers in rows {
-        bytes.extend(float_row_header(numbers.len()));
+        bytes.extend(row_header(ArrayType::Float, numbers.len()));
         bytes.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
     }
 }
