@@ -26,6 +26,9 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|&c| c == '*')
 }
 
+/// Why a layer stays that no name of `only` matches.
+pub(crate) const UNNAMED: &str = "--only does not name it";
+
 /// Which layers a pass touches, by the names of the source's layers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
@@ -79,7 +82,7 @@ impl Selection {
         };
         self.kept(weight).or_else(|| match self.only.is_empty() {
             true => protected(),
-            false => (!named(&self.only, weight)).then_some("--only does not name it"),
+            false => (!named(&self.only, weight)).then_some(UNNAMED),
         })
     }
 

@@ -3,8 +3,9 @@
 //! A filter that goes takes with it its channel of all that follows: statistics and scales, slopes, the filters of depthwise
 //! convolutions, the rows of the kernels that read it. Channels that are added to each other go together, those behind a
 //! concatenation or a flattening are found at their places there. The smaller network computes what the larger one does
-//! when those channels are 0 wherever a layer reads them ([`masked`]); each sum has the same terms in the same order but for
-//! the zeros.
+//! when those channels are 0 wherever a layer reads them ([`masked`]): each sum has the same terms in the same order but for
+//! the zeros. Where a sum is one run, as those of up to 256 terms are in `caribou-runtime`, it is the same to the last bit;
+//! zeros in longer ones move the bounds between runs, and with them the rounding.
 //!
 //! | criterion | what goes first |
 //! |---|---|
@@ -30,7 +31,7 @@ pub use masked::masked;
 
 use crate::OptimizeError;
 use crate::prune::{Scope, check_sparsity};
-use crate::selection::{Overrides, Selection, check};
+use crate::selection::{Overrides, Selection, UNNAMED, check};
 use crate::weights::{Weight, WeightKind, weights};
 use caribou_ir::Graph;
 use caribou_ir::op::Operator;
@@ -134,9 +135,6 @@ pub fn shrink(graph: &Graph, options: &Options) -> Result<Shrunk, OptimizeError>
     }
     let scores = score::scores(graph, &layers, &units, options.criterion)?;
     let chosen = choose::choose(&layers, &axes, &units, &scores, options);
-    if chosen.candidates == 0 {
-        return Err(nothing(&layers, &units, &all));
-    }
     let cuts = Cuts::of(&axes, &units, &chosen.units);
     let change = |(layer, weight): &(Filters, Weight)| {
         let gone = |unit: &&units::Unit| chosen.units.contains(&units.root(**unit));
@@ -154,9 +152,13 @@ pub fn shrink(graph: &Graph, options: &Options) -> Result<Shrunk, OptimizeError>
         .collect();
     changes.extend(without_filters(graph, &all, &layers));
     changes.sort_by_key(|(position, _)| *position);
+    let changes: Vec<UnitChange> = changes.into_iter().map(|(_, change)| change).collect();
+    if chosen.candidates == 0 {
+        return Err(nothing(&changes));
+    }
     Ok(Shrunk {
         graph: shrink::shrink(graph, &cuts)?,
-        layers: changes.into_iter().map(|(_, change)| change).collect(),
+        layers: changes,
         cuts,
         candidates: chosen.candidates,
         wanted: chosen.wanted,
@@ -201,21 +203,16 @@ fn without_filters(graph: &Graph, all: &[Weight], layers: &[(Filters, Weight)]) 
 }
 
 /// That nothing can be taken out, and why.
-fn nothing(layers: &[(Filters, Weight)], units: &Units, all: &[Weight]) -> OptimizeError {
+fn nothing(changes: &[UnitChange]) -> OptimizeError {
     const NAMED: usize = 4;
-    let mut reasons: Vec<String> = layers
+    let mut reasons: Vec<String> = changes
         .iter()
-        .filter_map(|(layer, weight)| Some(format!("{}: {}", weight.origin, why(units, layer, weight)?)))
+        .filter_map(|change| Some((change, change.reason.as_deref()?)))
+        .filter(|(_, reason)| *reason != UNNAMED)
+        .map(|(change, reason)| format!("{}: {reason}", change.layer))
         .collect();
     let more = reasons.len().saturating_sub(NAMED);
     reasons.truncate(NAMED);
-    if reasons.is_empty() {
-        reasons.extend(
-            all.iter()
-                .take(1)
-                .map(|weight| format!("{}: its units can't be taken out", weight.origin)),
-        );
-    }
     let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
     OptimizeError::option(
         "--structured",

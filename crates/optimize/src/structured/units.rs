@@ -94,11 +94,6 @@ impl Units {
     pub(super) fn reason(&self, unit: Unit) -> Option<&Reason> {
         self.stays[self.root(unit) as usize].map(|position| &self.reasons[position])
     }
-
-    /// How many units there are.
-    pub(super) fn len(&self) -> usize {
-        self.parent.len()
-    }
 }
 
 #[cfg(test)]
