@@ -6,7 +6,9 @@ use crate::judge::{Judge, Request};
 use crate::normalizers;
 use crate::smaller;
 use crate::verdict::{self, Verdict};
-use crate::verify::{Change, Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written};
+use crate::verify::{
+    Change, Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written,
+};
 use caribou_ir::{Graph, Rewrite, ValidGraph};
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::prune::{Prune, Scope, Target, prune};
@@ -141,7 +143,7 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
 }
 
 /// What the converted network is fed for the recorded inputs.
-fn fed(case: &Case, converted: &Converted) -> Result<Vec<ndarray::ArrayD<f32>>, Failure> {
+pub(crate) fn fed(case: &Case, converted: &Converted) -> Result<Vec<ndarray::ArrayD<f32>>, Failure> {
     let inputs = case.arrays(&case.inputs)?;
     Ok(normalizers::applied(converted.normalizer.as_ref(), inputs))
 }

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::case::Case;
 use crate::judge::{Judge, Request};
-use crate::optimize::COLUMNS;
+use crate::optimize::{COLUMNS, fed};
 use crate::verdict::{self, Verdict};
 use crate::verify::{Change, Converted, Verdicts, convert_changed, difference, lock, permuted, written};
 use caribou_ir::{Graph, Op, Operator as _, Precision, ValidGraph, Validator};
@@ -79,16 +79,25 @@ pub(crate) fn verdicts(
     let Some(whole) = whole.take() else {
         return Ok(verdicts);
     };
-    let whole = Validator::default().validate(whole).map_err(|findings| findings.to_string())?;
-    let inputs = case.arrays(&case.inputs)?;
-    let (expected, found) = match (Session::new(&whole).run(&inputs), Session::new(&converted.graph).run(&inputs)) {
+    let whole = Validator::default()
+        .validate(whole)
+        .map_err(|findings| findings.to_string())?;
+    let inputs = fed(case, &converted)?;
+    let (expected, found) = match (
+        Session::new(&whole).run(&inputs),
+        Session::new(&converted.graph).run(&inputs),
+    ) {
         (Ok(expected), Ok(found)) => (expected, found),
         (Err(error), _) | (_, Err(error)) => {
             verdicts.push((column("smaller"), label, Verdict::Wrong(error.to_string())));
             return Ok(verdicts);
         }
     };
-    verdicts.push((column("smaller"), label.clone(), within(&expected, &found, TOLERANCE)));
+    verdicts.push((
+        column("smaller"),
+        label.clone(),
+        within(&expected, &found, TOLERANCE),
+    ));
     if let Some(judge) = judge.filter(|_| chosen) {
         let tolerance = case.tolerance;
         let verdict = stock(case, &converted, found, judge, tolerance, case.trains, work)?;
@@ -141,7 +150,7 @@ fn stock(
     let request = Request {
         tolerance,
         archive: converted.archive.clone(),
-        inputs: written(&permuted(case.arrays(&case.inputs)?, &ports.inputs), "in", work)?,
+        inputs: written(&permuted(fed(case, converted)?, &ports.inputs), "in", work)?,
         prefix: work.join("out"),
         fit: trains,
         training: None,
@@ -160,8 +169,10 @@ fn stock(
         let constant = matches!(node.op, Op::Constant(_));
         !constant && !node.op.parameters().is_empty()
     });
-    Ok(match (verdict, trains.then(|| answer.untrained(learns)).flatten()) {
-        (Verdict::Right(_), Some(error)) => Verdict::Wrong(format!("training: {error}")),
-        (verdict, _) => verdict,
-    })
+    Ok(
+        match (verdict, trains.then(|| answer.untrained(learns)).flatten()) {
+            (Verdict::Right(_), Some(error)) => Verdict::Wrong(format!("training: {error}")),
+            (verdict, _) => verdict,
+        },
+    )
 }

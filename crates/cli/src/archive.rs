@@ -9,8 +9,8 @@ use crate::report::{Conversion, Verification};
 use crate::{formats, model};
 use caribou_ir::op::Operator;
 use caribou_ir::{
-    Code, Finding, Findings, Limits, Precision, Quantization, ReadError, ReadOptions, Reader, Report, Severity, Source,
-    Training, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
+    Code, Finding, Findings, Limits, Precision, Quantization, ReadError, ReadOptions, Reader, Report,
+    Severity, Source, Training, ValidGraph, Validator, WriteError, WriteOptions, Writer, layout,
 };
 use caribou_optimize::memory;
 use caribou_reader_dl4j::Dl4jReader;
@@ -154,7 +154,8 @@ fn training(
 
 /// What a step of a gradual schedule does to the outputs.
 pub(crate) fn step(sparsity: f64, moved: f64) -> Finding {
-    let message = format!("at a sparsity of {sparsity} the outputs move by {moved:.1e} of their largest magnitude");
+    let message =
+        format!("at a sparsity of {sparsity} the outputs move by {moved:.1e} of their largest magnitude");
     Finding::new(Severity::Note, STEP, None, message)
 }
 
@@ -209,6 +210,7 @@ fn convert(
     };
     let mut write_options = WriteOptions::default();
     write_options.precision = target.precision.into();
+    write_options.unroll_recurrent = job.unroll_recurrent.map(|max| max as usize);
     let import = opened
         .reader
         .read(&opened.source, &read)
@@ -233,7 +235,12 @@ fn convert(
             followed(trained, &before, &changed, &mut conversion.findings)?;
         }
         sunk = changed.graph;
-        conversion.optimization = Some(changed.report);
+        let mut told = changed.report;
+        if write_options.precision != Precision::Single {
+            // A network of 16-bit numbers holds half the bytes that are counted for one of 32.
+            told.after.bytes_in_memory /= 2;
+        }
+        conversion.optimization = Some(told);
         conversion.findings.extend(changed.findings);
         write_options.quantization = changed.quantization;
     }
@@ -244,8 +251,12 @@ fn convert(
         opened.reader.name() == "dl4j",
         &mut conversion.findings,
     );
-    let state = write_options.training.as_ref().and_then(|training| training.state.as_ref());
-    if write_options.precision != Precision::Single && state.is_some_and(|state| !state.parameters.is_empty()) {
+    let state = write_options
+        .training
+        .as_ref()
+        .and_then(|training| training.state.as_ref());
+    if write_options.precision != Precision::Single && state.is_some_and(|state| !state.parameters.is_empty())
+    {
         let message = "--with-training-state: what an optimizer remembers is too small for numbers of 16 bits; leave out --precision";
         return Err(Failure::Usage(message.into()));
     }

@@ -18,7 +18,10 @@ struct Numbers(u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 
@@ -28,7 +31,9 @@ impl Numbers {
 
     fn tensor(&mut self, shape: &[usize]) -> Tensor {
         let count: usize = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| self.next() as f32 / 2f32.powi(30) - 1.0).collect();
+        let values: Vec<f32> = (0..count)
+            .map(|_| self.next() as f32 / 2f32.powi(30) - 1.0)
+            .collect();
         Tensor::from_f32(shape, &values).unwrap()
     }
 }
@@ -49,7 +54,14 @@ impl Network {
         let x = graph.input("x", Shape::batched(&[3, side, side]), Layout::ChannelsFirst);
         let numbers = Numbers(seed * 7919 + 1);
         let layers = 0;
-        (Self { graph, numbers, layers }, x)
+        (
+            Self {
+                graph,
+                numbers,
+                layers,
+            },
+            x,
+        )
     }
 
     fn several(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Vec<ValueId> {
@@ -241,7 +253,10 @@ fn options(sparsity: f64, criterion: Criterion, scope: Scope) -> Options {
 /// The largest difference of the smaller network from the masked one.
 fn apart(graph: &ValidGraph, shrunk: &Shrunk) -> f64 {
     let differences = differences(graph, shrunk);
-    differences.iter().map(|difference| difference.max_abs).fold(0.0, f64::max)
+    differences
+        .iter()
+        .map(|difference| difference.max_abs)
+        .fold(0.0, f64::max)
 }
 
 fn differences(graph: &ValidGraph, shrunk: &Shrunk) -> Vec<Difference> {
@@ -275,7 +290,10 @@ fn random_networks_are_the_masked_ones_exactly() {
             taken += shrunk.taken;
             assert_eq!(apart(&graph, &shrunk), 0.0, "seed {seed}");
             let (before, after) = (cost(&graph), cost(&shrunk.graph));
-            assert!(shrunk.taken == 0 || after.parameters < before.parameters, "seed {seed}");
+            assert!(
+                shrunk.taken == 0 || after.parameters < before.parameters,
+                "seed {seed}"
+            );
             assert!(after.multiply_adds <= before.multiply_adds, "seed {seed}");
         }
     }
@@ -293,7 +311,11 @@ fn longer_sums_are_the_masked_ones_but_for_rounding() {
         let graph = network.valid(y);
         let shrunk = shrink(&graph, &options(0.5, Criterion::L1, Scope::PerLayer)).unwrap();
         assert_eq!(change(&shrunk, "conv_2").after, 20);
-        assert!(differences(&graph, &shrunk).iter().all(|difference| difference.max_rel < 1e-6));
+        assert!(
+            differences(&graph, &shrunk)
+                .iter()
+                .all(|difference| difference.max_rel < 1e-6)
+        );
     }
 }
 
@@ -337,14 +359,26 @@ fn filters_of_zeros_go_first_and_nothing_is_missed() {
         let mut options = options(0.5, criterion, Scope::Global);
         options.selection.only = vec!["conv_2".into()];
         let shrunk = shrink(&graph, &options).unwrap();
-        let conv = shrunk.layers.iter().find(|change| change.layer == "conv_2").unwrap();
+        let conv = shrunk
+            .layers
+            .iter()
+            .find(|change| change.layer == "conv_2")
+            .unwrap();
         assert_eq!((conv.before, conv.after), (8, 4));
         let (_, node) = graph.nodes().nth(1).unwrap();
         assert_eq!(shrunk.cuts.kept(node.outputs[0], 1), Some(&[1, 2, 5, 6][..]));
         let inputs = seeded_inputs(&graph, 2, 5, 3);
         let smaller = Validator::default().validate(shrunk.graph).unwrap();
-        let (expected, found) = (Session::new(&graph).run(&inputs), Session::new(&smaller).run(&inputs));
-        assert_eq!(compare(&expected.unwrap()[0], &found.unwrap()[0]).unwrap().max_abs, 0.0);
+        let (expected, found) = (
+            Session::new(&graph).run(&inputs),
+            Session::new(&smaller).run(&inputs),
+        );
+        assert_eq!(
+            compare(&expected.unwrap()[0], &found.unwrap()[0])
+                .unwrap()
+                .max_abs,
+            0.0
+        );
     }
 }
 
@@ -362,7 +396,10 @@ fn what_is_added_goes_together_and_names_its_layers() {
     let y = network.dense(y, 2);
     let graph = network.valid(y);
     let shrunk = shrink(&graph, &options(0.5, Criterion::L1, Scope::Global)).unwrap();
-    assert_eq!((change(&shrunk, "conv_1").after, change(&shrunk, "conv_2").after), (3, 3));
+    assert_eq!(
+        (change(&shrunk, "conv_1").after, change(&shrunk, "conv_2").after),
+        (3, 3)
+    );
     assert_eq!(shrunk.candidates, 6);
     assert_eq!(
         change(&shrunk, "dense_5").reason.as_deref(),
@@ -372,7 +409,10 @@ fn what_is_added_goes_together_and_names_its_layers() {
     protected.selection.protect = true;
     let error = shrink(&graph, &protected).unwrap_err().to_string();
     assert!(error.contains("conv_2"), "{error}");
-    assert!(error.contains("conv_1 (Conv): the first layer is protected unless named"), "{error}");
+    assert!(
+        error.contains("conv_1 (Conv): the first layer is protected unless named"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -384,7 +424,10 @@ fn the_last_filter_of_a_layer_stays() {
     let y = network.dense(y, 2);
     let graph = network.valid(y);
     let shrunk = shrink(&graph, &options(0.99, Criterion::L2, Scope::PerLayer)).unwrap();
-    assert_eq!((change(&shrunk, "conv_1").after, change(&shrunk, "conv_2").after), (1, 1));
+    assert_eq!(
+        (change(&shrunk, "conv_1").after, change(&shrunk, "conv_2").after),
+        (1, 1)
+    );
     assert_eq!((shrunk.wanted, shrunk.taken), (7, 5));
     assert_eq!(apart(&graph, &shrunk), 0.0);
 }
@@ -411,14 +454,23 @@ fn recurrent_layers_read_fewer_features_and_keep_their_units() {
         backward: cell(),
         merge: caribou_ir::op::Merge::Concat,
     };
-    let y = graph.apply(Recurrent::new(cell(), both), &[y], &Origin::new("rnn", "SimpleRNN")).unwrap();
+    let y = graph
+        .apply(
+            Recurrent::new(cell(), both),
+            &[y],
+            &Origin::new("rnn", "SimpleRNN"),
+        )
+        .unwrap();
     graph.output("y", y, Layout::Sequence);
     let graph = Validator::default().validate(graph).unwrap();
     let shrunk = shrink(&graph, &options(0.5, Criterion::Median, Scope::Global)).unwrap();
     assert_eq!(change(&shrunk, "steps").after, 3);
     let rnn = change(&shrunk, "rnn");
     assert_eq!((rnn.before, rnn.after), (5, 5));
-    assert_eq!(rnn.reason.as_deref(), Some("the units of a recurrent layer read each other"));
+    assert_eq!(
+        rnn.reason.as_deref(),
+        Some("the units of a recurrent layer read each other")
+    );
     assert_eq!(apart(&graph, &shrunk), 0.0);
     let mut named = options(0.5, Criterion::L1, Scope::Global);
     named.selection.only = vec!["rnn".into()];

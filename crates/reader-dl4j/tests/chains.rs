@@ -5,7 +5,10 @@
 use caribou_ir::op::Op;
 use caribou_ir::{Import, ReadError, ReadOptions, Reader, Source};
 use caribou_reader_dl4j::Dl4jReader;
-use caribou_writer_dl4j::format::{COEFFICIENTS, CONFIGURATION, array::{ArrayType, row_header}};
+use caribou_writer_dl4j::format::{
+    COEFFICIENTS, CONFIGURATION,
+    array::{ArrayType, row_header},
+};
 use serde_json::{Value, json};
 use std::io::Write;
 use zip::write::SimpleFileOptions;
@@ -18,7 +21,8 @@ fn archive(configuration: &Value, parameters: &[f32]) -> tempfile::NamedTempFile
     zip.write_all(configuration.to_string().as_bytes()).unwrap();
     zip.start_file(COEFFICIENTS, SimpleFileOptions::default())
         .unwrap();
-    zip.write_all(&row_header(ArrayType::Float, parameters.len())).unwrap();
+    zip.write_all(&row_header(ArrayType::Float, parameters.len()))
+        .unwrap();
     for value in parameters {
         zip.write_all(&value.to_be_bytes()).unwrap();
     }

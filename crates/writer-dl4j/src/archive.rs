@@ -12,8 +12,8 @@ use crate::lower::{Edge, Kind, Network, Placed};
 use crate::quantization;
 use crate::stream::stream;
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Port, PortReport, Precision, Report, Severity, Sink, Tensor, WriteError,
-    WriteOptions,
+    Code, Dim, Finding, Findings, Graph, Port, PortReport, Precision, Report, Severity, Sink, Tensor,
+    WriteError, WriteOptions,
 };
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -182,8 +182,12 @@ pub(crate) fn write(
 fn slower(dtype: ArrayType) -> Finding {
     let name = dtype.name();
     let message = match dtype {
-        ArrayType::Bfloat16 => "on a CPU stock DL4J runs a network of BFLOAT16 numbers, and can't train it".to_owned(),
-        _ => format!("on a CPU stock DL4J runs a network of {name} numbers 10 to 20 times slower than one of FLOAT"),
+        ArrayType::Bfloat16 => {
+            "on a CPU stock DL4J runs a network of BFLOAT16 numbers, and can't train it".to_owned()
+        }
+        _ => format!(
+            "on a CPU stock DL4J runs a network of {name} numbers 10 to 20 times slower than one of FLOAT"
+        ),
     };
     Finding::new(Severity::Warning, SIXTEEN_BITS, None, message)
         .with_help("net.convertDataType(DataType.FLOAT) makes it one of 32-bit numbers when it is loaded")

@@ -93,7 +93,10 @@ fn produce<'t>(
         }
         if large > wrong {
             let name = dtype.name();
-            let message = format!("its parameters hold {} numbers that are too large for {name}", large - wrong);
+            let message = format!(
+                "its parameters hold {} numbers that are too large for {name}",
+                large - wrong
+            );
             let origin = Origin::new(layer.as_str(), "parameters");
             findings.push(Finding::error(TOO_LARGE, &origin, message));
         }
@@ -108,8 +111,12 @@ fn produce<'t>(
 fn encode(block: &[f32], scale: f32, dtype: ArrayType, bytes: &mut Vec<u8>) -> usize {
     bytes.resize(dtype.size() * block.len(), 0);
     match dtype {
-        ArrayType::Half => sixteen_bits(block, bytes, |value| half::f16::from_f32(value * scale).to_be_bytes()),
-        ArrayType::Bfloat16 => sixteen_bits(block, bytes, |value| half::bf16::from_f32(value * scale).to_be_bytes()),
+        ArrayType::Half => sixteen_bits(block, bytes, |value| {
+            half::f16::from_f32(value * scale).to_be_bytes()
+        }),
+        ArrayType::Bfloat16 => sixteen_bits(block, bytes, |value| {
+            half::bf16::from_f32(value * scale).to_be_bytes()
+        }),
         ArrayType::Double => {
             for (element, value) in bytes.chunks_exact_mut(8).zip(block) {
                 element.copy_from_slice(&f64::from(value * scale).to_be_bytes());
@@ -196,7 +203,9 @@ mod tests {
         let list: Vec<(String, Tensor)> = [("a", f32::NAN), ("b", 1.0), ("c", f32::INFINITY)]
             .map(|(layer, value)| (layer.to_owned(), Tensor::vector(&[0.0, value])))
             .into();
-        let WriteError::Refused(findings) = stream(items(&list), ArrayType::Float, &mut Vec::new()).unwrap_err() else {
+        let WriteError::Refused(findings) =
+            stream(items(&list), ArrayType::Float, &mut Vec::new()).unwrap_err()
+        else {
             panic!("expected a refusal");
         };
         let layers: Vec<String> = findings
@@ -216,7 +225,8 @@ mod tests {
         bytes.clear();
         stream(once(), ArrayType::Bfloat16, &mut bytes).unwrap();
         assert_eq!(bytes, [0x3f, 0x80, 0x3d, 0xcd, 0xc7, 0x80]);
-        let WriteError::Refused(findings) = stream(items(&list), ArrayType::Half, &mut bytes).unwrap_err() else {
+        let WriteError::Refused(findings) = stream(items(&list), ArrayType::Half, &mut bytes).unwrap_err()
+        else {
             panic!("expected a refusal");
         };
         assert_eq!(findings.iter().next().unwrap().code, TOO_LARGE);

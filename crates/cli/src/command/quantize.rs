@@ -98,8 +98,12 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
     let precision = options.subject.target.precision;
     let scheme = match (precision, options.scheme) {
         (PrecisionChoice::Single, scheme) => scheme.unwrap_or(SchemeChoice::Symmetric),
-        (PrecisionChoice::Half, None | Some(SchemeChoice::Half)) if options.bits.is_none() => SchemeChoice::Half,
-        (PrecisionChoice::Bfloat16, None | Some(SchemeChoice::Bfloat16)) if options.bits.is_none() => SchemeChoice::Bfloat16,
+        (PrecisionChoice::Half, None | Some(SchemeChoice::Half)) if options.bits.is_none() => {
+            SchemeChoice::Half
+        }
+        (PrecisionChoice::Bfloat16, None | Some(SchemeChoice::Bfloat16)) if options.bits.is_none() => {
+            SchemeChoice::Bfloat16
+        }
         _ => {
             let message = "--precision: values of another grid are no numbers of 16 bits; leave out --bits and --scheme, or --precision";
             return Err(Failure::Usage(message.into()));

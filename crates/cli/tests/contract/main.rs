@@ -16,6 +16,7 @@ mod refusal;
 mod robustness;
 mod run;
 mod soften;
+mod structured;
 mod training;
 mod transfer;
 mod words;

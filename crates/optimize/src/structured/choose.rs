@@ -1,13 +1,13 @@
 //! Which units are taken out.
 
 use super::Options;
+use super::follow::Axis;
 use super::layers::Filters;
 use super::units::{Unit, Units};
 use crate::prune::{Scope, count};
 use crate::selection::override_of;
 use crate::weights::Weight;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
 /// The units that are taken out, by those that stand for their sets.
 pub(super) struct Chosen {
@@ -21,7 +21,7 @@ pub(super) struct Chosen {
 /// Takes the sets of the lowest scores, of equal ones the first, but never all that fill an axis.
 pub(super) fn choose(
     layers: &[(Filters, Weight)],
-    axes: &[Vec<Option<Rc<[Unit]>>>],
+    axes: &[Vec<Axis>],
     units: &Units,
     scores: &HashMap<Unit, f64>,
     options: &Options,
@@ -92,7 +92,7 @@ struct Room {
 }
 
 impl Room {
-    fn of(axes: &[Vec<Option<Rc<[Unit]>>>], units: &Units) -> Self {
+    fn of(axes: &[Vec<Axis>], units: &Units) -> Self {
         let mut room = Self {
             left: Vec::new(),
             places: HashMap::new(),

@@ -144,7 +144,12 @@ impl Follower<'_> {
         let one = |axes: Vec<Axis>| vec![axes];
         match &node.op {
             // A zero adds nothing to a norm.
-            Op::Activate(_) | Op::Unary(_) | Op::Noise(_) | Op::Identity(_) | Op::BatchNorm(_) | Op::PRelu(_)
+            Op::Activate(_)
+            | Op::Unary(_)
+            | Op::Noise(_)
+            | Op::Identity(_)
+            | Op::BatchNorm(_)
+            | Op::PRelu(_)
             | Op::L2Normalize(_) => one(self.of(x)),
             Op::Softmax(op) => one(self.through(x, &[op.axis], &because("it is a softmax over them"))),
             Op::LogSoftmax(op) => one(self.through(x, &[op.axis], &because("it is a softmax over them"))),
@@ -185,7 +190,9 @@ impl Follower<'_> {
             Op::Elementwise(_) => one(self.elementwise(node)),
             Op::Concat(op) => one(self.concat(node, op.axis)),
             Op::Pad(op) => {
-                let padded: Vec<usize> = (0..op.pads.len()).filter(|&axis| op.pads[axis] != [0, 0]).collect();
+                let padded: Vec<usize> = (0..op.pads.len())
+                    .filter(|&axis| op.pads[axis] != [0, 0])
+                    .collect();
                 let mut of = self.through(x, &padded, &because("it adds places to them"));
                 padded.into_iter().for_each(|axis| of[axis] = None);
                 one(of)
@@ -204,7 +211,9 @@ impl Follower<'_> {
             }
             Op::Gather(op) => {
                 let mut of = self.of(x);
-                of[op.axis] = places(&of[op.axis], |units| op.indices.iter().map(|&i| units[i]).collect());
+                of[op.axis] = places(&of[op.axis], |units| {
+                    op.indices.iter().map(|&i| units[i]).collect()
+                });
                 one(of)
             }
             Op::Split(op) => {
@@ -231,7 +240,12 @@ impl Follower<'_> {
                         units[start..start + count].to_vec()
                     });
                 }
-                let gone: Vec<usize> = op.axes.iter().filter(|cut| cut.squeeze).map(|cut| cut.axis).collect();
+                let gone: Vec<usize> = op
+                    .axes
+                    .iter()
+                    .filter(|cut| cut.squeeze)
+                    .map(|cut| cut.axis)
+                    .collect();
                 one(reduced(of, &gone, false))
             }
             // Block b of channels is a copy of all of them, b = 0 .. B^2.
@@ -264,7 +278,10 @@ impl Follower<'_> {
     fn elementwise(&mut self, node: &Node) -> Vec<Axis> {
         let shape = self.shape(node.outputs[0]).clone();
         let rank = shape.rank();
-        let reason = Reason::of(&node.origin, "it takes them together with what has no filters to take out");
+        let reason = Reason::of(
+            &node.origin,
+            "it takes them together with what has no filters to take out",
+        );
         let mut after = Vec::with_capacity(rank);
         for axis in 0..rank {
             let mut list = Vec::new();
@@ -304,7 +321,10 @@ impl Follower<'_> {
     }
 
     fn concat(&mut self, node: &Node, axis: usize) -> Vec<Axis> {
-        let reason = Reason::of(&node.origin, "it puts them beside what has no filters to take out");
+        let reason = Reason::of(
+            &node.origin,
+            "it puts them beside what has no filters to take out",
+        );
         let rank = self.shape(node.outputs[0]).rank();
         let lists: Vec<Vec<Axis>> = node.inputs.iter().map(|&input| self.of(input)).collect();
         let mut after = Vec::with_capacity(rank);
@@ -348,7 +368,10 @@ impl Follower<'_> {
             }
             Producer::Node(id, _) => {
                 let origin = &self.graph.node(id).origin;
-                Reason::of(origin, "they go together with what it gives, of which nothing can be taken out")
+                Reason::of(
+                    origin,
+                    "they go together with what it gives, of which nothing can be taken out",
+                )
             }
         }
     }

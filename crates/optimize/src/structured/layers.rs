@@ -26,7 +26,9 @@ pub(super) fn follow(follower: &mut Follower, id: NodeId, node: &Node) -> Option
     let x = *node.inputs.first()?;
     let rank = follower.graph.shape(*node.outputs.first()?).rank();
     match &node.op {
-        Op::Conv(op) if op.groups > 1 => Some(vec![grouped(follower, id, node, op.groups, op.weight.shape()[0])]),
+        Op::Conv(op) if op.groups > 1 => {
+            Some(vec![grouped(follower, id, node, op.groups, op.weight.shape()[0])])
+        }
         Op::ConvTranspose(op) if op.groups > 1 => {
             let out = op.weight.shape()[1] * op.groups;
             Some(vec![grouped(follower, id, node, op.groups, out)])
@@ -49,7 +51,12 @@ pub(super) fn follow(follower: &mut Follower, id: NodeId, node: &Node) -> Option
         }
         Op::Embedding(op) => {
             let mut after = follower.of(x);
-            after.push(Some(follower.filters(id, "table", op.table.shape()[1], Vec::new())));
+            after.push(Some(follower.filters(
+                id,
+                "table",
+                op.table.shape()[1],
+                Vec::new(),
+            )));
             Some(vec![after])
         }
         Op::Recurrent(_) => {
@@ -62,7 +69,10 @@ pub(super) fn follow(follower: &mut Follower, id: NodeId, node: &Node) -> Option
                     }
                 }
             }
-            let ranks = node.outputs.iter().map(|&value| follower.graph.shape(value).rank());
+            let ranks = node
+                .outputs
+                .iter()
+                .map(|&value| follower.graph.shape(value).rank());
             Some(ranks.map(|rank| vec![None; rank]).collect())
         }
         Op::Attention(op) => {
@@ -190,4 +200,3 @@ pub(super) fn summed(op: &Op, position: usize, rank: usize) -> Vec<usize> {
         _ => Vec::new(),
     }
 }
-

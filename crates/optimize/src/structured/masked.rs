@@ -26,11 +26,15 @@ pub fn masked(graph: &Graph, cuts: &Cuts) -> Result<Graph, OptimizeError> {
                     let before = values[&input];
                     whole.push((input, before));
                     let mask = mask(kept, size, shape.rank() - axis);
-                    values.insert(input, times(&mut new, before, mask, &node.origin).map_err(failed)?);
+                    values.insert(
+                        input,
+                        times(&mut new, before, mask, &node.origin).map_err(failed)?,
+                    );
                 }
             }
         }
-        new.push_mapped(node, node.op.clone(), &mut values).map_err(failed)?;
+        new.push_mapped(node, node.op.clone(), &mut values)
+            .map_err(failed)?;
         values.extend(whole.into_iter().rev());
     }
     for port in graph.outputs() {

@@ -213,7 +213,11 @@ fn nothing(changes: &[UnitChange]) -> OptimizeError {
         .collect();
     let more = reasons.len().saturating_sub(NAMED);
     reasons.truncate(NAMED);
-    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let rest = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
     OptimizeError::option(
         "--structured",
         format!("no unit can be taken out: {}{rest}", reasons.join("; ")),

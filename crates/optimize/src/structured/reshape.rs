@@ -112,7 +112,8 @@ fn placed(
     if group.from.len() == 1 && group.to.len() == 1 {
         return Some((group.to.start, units.clone()));
     }
-    let sizes = |shape: &Shape, range: Range<usize>| range.map(|axis| shape.size(axis)).collect::<Option<Vec<_>>>();
+    let sizes =
+        |shape: &Shape, range: Range<usize>| range.map(|axis| shape.size(axis)).collect::<Option<Vec<_>>>();
     let (before, after) = (sizes(from, group.from.clone())?, sizes(to, group.to.clone())?);
     let count = before
         .iter()
@@ -145,7 +146,10 @@ mod tests {
         axes[axis] = units(from.size(axis).unwrap() as u32);
         let mut lost = false;
         let after = reshaped(&axes, &from, &to, |_| lost = true);
-        let mut found = after.into_iter().enumerate().filter_map(|(i, axis)| Some((i, axis?.to_vec())));
+        let mut found = after
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, axis)| Some((i, axis?.to_vec())));
         let first = found.next();
         assert_eq!(first.is_none(), lost);
         first
@@ -163,9 +167,18 @@ mod tests {
     #[test]
     fn axes_that_stay_apart_are_followed() {
         let (n, t) = (Dim::BATCH, Dim::Unknown(0));
-        assert_eq!(check(&[n, 2.into(), 1.into(), 1.into()], 1, &[n, 2.into()]), Some((1, vec![0, 1])));
-        assert_eq!(check(&[n, 2.into()], 1, &[n, 1.into(), 2.into()]), Some((2, vec![0, 1])));
-        assert_eq!(check(&[n, t, 3.into(), 2.into()], 3, &[Dim::Unknown(1), 2.into()]), Some((1, vec![0, 1])));
+        assert_eq!(
+            check(&[n, 2.into(), 1.into(), 1.into()], 1, &[n, 2.into()]),
+            Some((1, vec![0, 1]))
+        );
+        assert_eq!(
+            check(&[n, 2.into()], 1, &[n, 1.into(), 2.into()]),
+            Some((2, vec![0, 1]))
+        );
+        assert_eq!(
+            check(&[n, t, 3.into(), 2.into()], 3, &[Dim::Unknown(1), 2.into()]),
+            Some((1, vec![0, 1]))
+        );
         assert_eq!(
             check(&[n, 7.into(), 2.into()], 2, &[Dim::Batch(7), 2.into()]),
             Some((1, vec![0, 1]))
@@ -176,6 +189,9 @@ mod tests {
     fn an_axis_that_is_cut_is_lost() {
         let n = Dim::BATCH;
         assert_eq!(check(&[n, 6.into()], 1, &[n, 2.into(), 3.into()]), None);
-        assert_eq!(check(&[n, 2.into(), 2.into(), 3.into()], 2, &[n, 3.into(), 4.into()]), None);
+        assert_eq!(
+            check(&[n, 2.into(), 2.into(), 3.into()], 2, &[n, 3.into(), 4.into()]),
+            None
+        );
     }
 }

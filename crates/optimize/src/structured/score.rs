@@ -61,7 +61,11 @@ impl Rows {
                     count,
                 },
                 Criterion::L2 => Sum {
-                    total: self.row(i).iter().map(|&value| f64::from(value) * f64::from(value)).sum(),
+                    total: self
+                        .row(i)
+                        .iter()
+                        .map(|&value| f64::from(value) * f64::from(value))
+                        .sum(),
                     count,
                 },
                 Criterion::Median => {
@@ -135,7 +139,11 @@ mod tests {
             values: vec![0.0, 0.0, 3.0, 4.0, 30.0, 40.0],
             length: 2,
         };
-        let median: Vec<f64> = rows.sums(3, Criterion::Median).iter().map(|sum| sum.total).collect();
+        let median: Vec<f64> = rows
+            .sums(3, Criterion::Median)
+            .iter()
+            .map(|sum| sum.total)
+            .collect();
         let root = 2f64.sqrt();
         for (found, expected) in median.iter().zip([55.0 / 2.0, 50.0 / 2.0, 95.0 / 2.0]) {
             assert!((found - expected / root).abs() < 1e-5, "{median:?}");

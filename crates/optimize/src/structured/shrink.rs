@@ -37,7 +37,8 @@ pub(super) fn shrink(graph: &Graph, cuts: &Cuts) -> Result<Graph, OptimizeError>
 }
 
 fn misfit(origin: &Origin, before: &str, after: &str) -> OptimizeError {
-    let message = format!("its output {before} became {after}, which is not what was taken out: keep it with --keep");
+    let message =
+        format!("its output {before} became {after}, which is not what was taken out: keep it with --keep");
     OptimizeError::layer(origin, message)
 }
 
@@ -46,10 +47,11 @@ fn smaller(node: &Node, cuts: &Cuts) -> Result<Op, TensorError> {
     let mut op = node.op.clone();
     let input = |axis: usize| node.inputs.first().and_then(|&value| cuts.kept(value, axis));
     let output = |axis: usize| node.outputs.first().and_then(|&value| cuts.kept(value, axis));
-    let fewer = |groups: usize, axis: usize| match node.inputs.first().and_then(|&value| cuts.share(value, axis)) {
-        Some((kept, of)) => groups * kept / of,
-        None => groups,
-    };
+    let fewer =
+        |groups: usize, axis: usize| match node.inputs.first().and_then(|&value| cuts.share(value, axis)) {
+            Some((kept, of)) => groups * kept / of,
+            None => groups,
+        };
     match &mut op {
         Op::Conv(conv) => {
             cut(&mut conv.weight, 0, output(1))?;

@@ -134,7 +134,7 @@ fn head_of(
     for (_, node) in graph.nodes().filter(|(id, _)| !bottom.contains(id)) {
         if matches!(node.op, Op::Constant(_)) || node.inputs.iter().all(|value| values.contains_key(value)) {
             new.push_mapped(node, node.op.clone(), &mut values)
-            .map_err(TransferError::misfit(&node.origin))?;
+                .map_err(TransferError::misfit(&node.origin))?;
         }
     }
     for port in graph.outputs() {

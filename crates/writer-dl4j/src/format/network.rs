@@ -373,7 +373,10 @@ impl Configuration {
             }
             Self::Graph(configuration) => {
                 name.clone_into(&mut configuration.data_type);
-                configuration.vertices.values_mut().for_each(|value| set(value, name));
+                configuration
+                    .vertices
+                    .values_mut()
+                    .for_each(|value| set(value, name));
             }
         }
         Ok(())
