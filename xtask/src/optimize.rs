@@ -46,6 +46,9 @@ pub(crate) fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -
     let label = case.case.clone();
     let mut verdicts = changed(case, judge, work)?;
     verdicts.extend(smaller::verdicts(case, judge, chosen(case), work)?);
+    if let Some(judge) = judge.filter(|_| chosen(case)) {
+        verdicts.push(smaller::half(case, judge, work)?);
+    }
     let converted = match convert_changed(case, ArchiveLayout::Keep, work, &by(&pass)) {
         Ok(converted) => converted,
         Err(findings) => {

@@ -102,7 +102,6 @@ pub(crate) fn verdicts(
         let tolerance = case.tolerance;
         let verdict = stock(case, &converted, found, judge, tolerance, case.trains, work)?;
         verdicts.push((column("changed DL4J"), label, verdict));
-        verdicts.push(half(case, judge, work)?);
     }
     Ok(verdicts)
 }
@@ -112,7 +111,11 @@ pub(crate) fn verdicts(
 const HALF: f64 = 20.0 / 2048.0;
 
 /// The case as an archive of 16-bit numbers, in which stock DL4J computes too.
-fn half(case: &Case, judge: &Mutex<Judge>, work: &Path) -> Result<(usize, String, Verdict), Failure> {
+pub(crate) fn half(
+    case: &Case,
+    judge: &Mutex<Judge>,
+    work: &Path,
+) -> Result<(usize, String, Verdict), Failure> {
     let change = Change {
         precision: Precision::Half,
         ..Change::default()
