@@ -12,7 +12,7 @@ use crate::verify::{
 use caribou_ir::{Graph, Rewrite, ValidGraph};
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::prune::{Prune, Scope, Target, prune};
-use caribou_optimize::quantize::{Format, Quantize, ScaleRule, quantize};
+use caribou_optimize::quantize::{EXACT, Format, Quantize, ScaleRule, quantize};
 use caribou_optimize::selection::Selection;
 use caribou_optimize::simplify::{Simplify, simplify};
 use caribou_optimize::weights::weights;
@@ -110,7 +110,7 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
                 scheme: Scheme::Affine,
                 per_channel: true,
                 scale: ScaleRule::Max,
-                power_of_two: false,
+                scale_bits: EXACT,
             },
             selection: everything(),
             overrides: Vec::new(),

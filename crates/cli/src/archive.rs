@@ -3,7 +3,7 @@
 use crate::args::{Arguments, Parts, Target};
 use crate::destination::Destination;
 use crate::failure::Failure;
-use crate::optimization::Optimization;
+use crate::optimization::{Examples, Optimization, Truth};
 use crate::progress::Progress;
 use crate::report::{Conversion, Verification};
 use crate::{formats, model};
@@ -66,6 +66,28 @@ pub(crate) struct Changed {
     pub(crate) findings: Findings,
     /// What the grid values of quantized weights stand for.
     pub(crate) quantization: Option<Quantization>,
+    /// What the network gives on the examples that it was judged by, which the archive is compared with; it is run on seeded ones
+    /// where there are none.
+    pub(crate) examples: Option<Examples>,
+}
+
+impl Changed {
+    /// A network that is judged by these examples, if there are some.
+    pub(crate) fn judged(
+        graph: ValidGraph,
+        mut report: Optimization,
+        truth: Option<Truth>,
+    ) -> Result<Self, Failure> {
+        let (deviation, examples) = truth.map(|truth| truth.settle(&graph)).transpose()?.unzip();
+        report.deviation = deviation;
+        Ok(Self {
+            graph,
+            report,
+            findings: Findings::new(),
+            quantization: None,
+            examples,
+        })
+    }
 }
 
 /// What changes a model before it is written.
@@ -225,6 +247,7 @@ fn convert(
     let source = model::validated(job.model, import.graph, &limits)?;
     let mut trained = import.training;
     let passed = pass.is_some();
+    let mut examples = None;
     if let Some(pass) = pass {
         let before = sunk.clone();
         let changed = pass(Model {
@@ -243,6 +266,7 @@ fn convert(
         conversion.optimization = Some(told);
         conversion.findings.extend(changed.findings);
         write_options.quantization = changed.quantization;
+        examples = changed.examples;
     }
 
     write_options.training = training(
@@ -286,8 +310,17 @@ fn convert(
         .map_err(|error| Failure::io(&target.output, &error))?
         .len();
     if !target.no_verify {
+        let written = if passed { &sunk } else { &source };
+        let examples = match examples {
+            Some(examples) => examples,
+            None => {
+                let (inputs, outputs) = model::seeded_run(written, SAMPLES, 1)?;
+                Examples { inputs, outputs }
+            }
+        };
         conversion.verification = Some(verify(
-            if passed { &sunk } else { &source },
+            written,
+            examples,
             archive.temporary(),
             &report,
             write_options.precision,
@@ -371,9 +404,10 @@ fn roundoff(precision: Precision) -> f64 {
 /// Roundoffs of the parameters that the outputs of a network may be off: those of each layer add up.
 const ROUNDED: f64 = 20.0;
 
-/// Reads the archive back and compares its outputs with those of the source.
+/// Reads the archive back and compares its outputs with those of the source on these examples.
 fn verify(
     source: &ValidGraph,
+    examples: Examples,
     archive: &Path,
     report: &Report,
     precision: Precision,
@@ -393,7 +427,10 @@ fn verify(
     let mapped = Source::open(archive).map_err(|error| Failure::io(archive, &error))?;
     let import = Dl4jReader.read(&mapped, &options).map_err(Failure::read)?;
     let written = model::validated(archive, import.graph, limits)?;
-    let (inputs, expected) = model::seeded_run(source, SAMPLES, 1)?;
+    let samples = examples
+        .inputs
+        .first()
+        .map_or(0, |array| array.shape().first().copied().unwrap_or(1));
     let permuted = |arrays: Vec<Array>, ports: &[caribou_ir::PortReport]| -> Vec<Array> {
         let permute = |(array, port): (Array, &caribou_ir::PortReport)| {
             array
@@ -404,10 +441,10 @@ fn verify(
         arrays.into_iter().zip(ports).map(permute).collect()
     };
     let found = Session::new(&written)
-        .run(&permuted(inputs, &report.inputs))
+        .run(&permuted(examples.inputs, &report.inputs))
         .map_err(|error| Failure::Differ(format!("the archive can't be run: {error}")))?;
     let differences =
-        model::differences(&permuted(expected, &report.outputs), &found).map_err(Failure::Differ)?;
+        model::differences(&permuted(examples.outputs, &report.outputs), &found).map_err(Failure::Differ)?;
     let tolerance = match roundoff(precision) {
         0.0 => tolerance(source),
         roundoff => ROUNDED * roundoff,
@@ -423,7 +460,7 @@ fn verify(
     }
     let largest = |f: fn(&(f64, f64)) -> f64| differences.iter().map(f).fold(0.0, f64::max);
     Ok(Verification {
-        samples: SAMPLES,
+        samples,
         max_abs: largest(|d| d.0),
         max_rel: largest(|d| d.1),
     })

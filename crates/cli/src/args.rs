@@ -207,6 +207,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  caribou quantize model.h5 -o model.zip --bits 8\n  caribou quantize model.h5 -o model.zip --bits 4 --scale mse --layer 'conv1*=8'"
     )]
     Quantize(Quantize),
+    /// Find the sparsity and the bits of each layer that make the smallest archive within a bound, and write it.
+    #[command(
+        after_help = "Examples:\n  caribou optimize model.h5 -o model.zip --max-drop 0.01 --inputs x.npy --labels y.npy --save-recipe model.toml\n  caribou optimize model.h5 -o model.zip --recipe model.toml"
+    )]
+    Optimize(Box<crate::command::optimize::Optimize>),
     /// Show layers, shapes, parameters, and everything that is not supported.
     Inspect(Inspect),
     /// Run a model on arrays.

@@ -111,3 +111,9 @@ impl Failure {
         }
     }
 }
+
+impl From<OptimizeError> for Failure {
+    fn from(error: OptimizeError) -> Self {
+        Self::optimize(error)
+    }
+}

@@ -7,6 +7,7 @@ mod command;
 mod destination;
 mod failure;
 mod formats;
+mod labels;
 mod model;
 mod normalizer;
 mod npy;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Clip(options) => command::clip::run(options, &arguments),
         Command::Sensitivity(options) => command::sensitivity::run(options, &arguments),
         Command::Prune(options) => command::prune::run(options, &arguments),
+        Command::Optimize(options) => command::optimize::run(options, &arguments),
         Command::Quantize(options) => command::quantize::run(options, &arguments),
         Command::Inspect(options) => command::inspect::run(options, &arguments),
         Command::Run(options) => command::run::run(options, &arguments),

@@ -3,6 +3,7 @@
 use crate::archive::{self, Job, Pass};
 use crate::args::{Arguments, Subject, Target};
 use crate::failure::Failure;
+use crate::labels::Accuracy;
 use crate::model;
 use crate::output::{complain, print};
 use crate::report::Conversion;
@@ -31,6 +32,8 @@ pub(crate) struct Optimization {
     pub(crate) masked: Option<f64>,
     /// How far the outputs moved; `None` when nothing was run.
     pub(crate) deviation: Option<Deviation>,
+    /// What a search within a bound found.
+    pub(crate) found: Option<Outcome>,
 }
 
 /// What was done to one weight.
@@ -110,6 +113,60 @@ impl Deviation {
     }
 }
 
+/// How a network stands to the bound that was set.
+pub(crate) struct Outcome {
+    /// The bound; `None` where a recipe was done without one.
+    pub(crate) max_drop: Option<f64>,
+    /// How far the network falls behind: in accuracy where there are labels, else the largest relative difference.
+    pub(crate) drop: f64,
+    /// The accuracies at the outputs with labels.
+    pub(crate) accuracies: Vec<Accuracy>,
+    /// How many networks were judged.
+    pub(crate) evaluations: usize,
+    /// What was done, as it can be done again.
+    pub(crate) recipe: String,
+}
+
+impl Outcome {
+    fn to_json(&self) -> Value {
+        json!({
+            "max_drop": self.max_drop,
+            "measure": if self.accuracies.is_empty() { "deviation" } else { "accuracy" },
+            "drop": self.drop,
+            "accuracies": self.accuracies.iter().map(|accuracy| {
+                json!({ "output": accuracy.output, "before": accuracy.before, "after": accuracy.after })
+            }).collect::<Vec<_>>(),
+            "evaluations": self.evaluations,
+            "recipe": self.recipe,
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .accuracies
+            .iter()
+            .map(|accuracy| {
+                format!(
+                    "  accuracy at output {}: {:.4} before, {:.4} after",
+                    accuracy.output, accuracy.before, accuracy.after
+                )
+            })
+            .collect();
+        let measure = match self.accuracies.is_empty() {
+            true => "moved outputs by",
+            false => "lost an accuracy of",
+        };
+        let bound = self
+            .max_drop
+            .map_or_else(String::new, |bound| format!(", at most {bound} allowed"));
+        lines.push(format!(
+            "  {measure} {:.2e}{bound}; {} networks were judged",
+            self.drop, self.evaluations
+        ));
+        lines
+    }
+}
+
 /// Inputs with what the source gives for them.
 pub(crate) struct Truth {
     pub(crate) inputs: Vec<Array>,
@@ -147,12 +204,16 @@ impl Truth {
         })
     }
 
-    /// How far the outputs of `changed` are from the source's.
-    pub(crate) fn deviation(&self, changed: &ValidGraph) -> Result<Deviation, Failure> {
-        let found = Session::new(changed)
+    /// The outputs of `changed`.
+    pub(crate) fn outputs(&self, changed: &ValidGraph) -> Result<Vec<Array>, Failure> {
+        Session::new(changed)
             .run(&self.inputs)
-            .map_err(|error| Failure::Differ(format!("the changed network can't be run: {error}")))?;
-        let differences = model::differences(&self.expected, &found).map_err(Failure::Differ)?;
+            .map_err(|error| Failure::Differ(format!("the changed network can't be run: {error}")))
+    }
+
+    /// How far these outputs of `changed` are from the source's.
+    pub(crate) fn distance(&self, changed: &ValidGraph, found: &[Array]) -> Result<Deviation, Failure> {
+        let differences = model::differences(&self.expected, found).map_err(Failure::Differ)?;
         let ports = changed.outputs().iter().zip(differences);
         Ok(Deviation {
             samples: self.samples,
@@ -162,6 +223,25 @@ impl Truth {
                 .collect(),
         })
     }
+
+    /// How far the outputs of `changed` are from the source's.
+    pub(crate) fn deviation(&self, changed: &ValidGraph) -> Result<Deviation, Failure> {
+        self.distance(changed, &self.outputs(changed)?)
+    }
+
+    /// The same, with the examples as `changed` sees them: what its archive is compared with.
+    pub(crate) fn settle(self, changed: &ValidGraph) -> Result<(Deviation, Examples), Failure> {
+        let outputs = self.outputs(changed)?;
+        let deviation = self.distance(changed, &outputs)?;
+        let inputs = self.inputs;
+        Ok((deviation, Examples { inputs, outputs }))
+    }
+}
+
+/// Inputs of a network with its outputs.
+pub(crate) struct Examples {
+    pub(crate) inputs: Vec<Array>,
+    pub(crate) outputs: Vec<Array>,
 }
 
 impl Optimization {
@@ -185,6 +265,7 @@ impl Optimization {
             units: Vec::new(),
             masked: None,
             deviation: None,
+            found: None,
         }
     }
 
@@ -217,6 +298,7 @@ impl Optimization {
                     json!({ "name": name, "max_abs": absolute, "max_rel": relative })
                 }).collect::<Vec<_>>(),
             })),
+            "search": self.found.as_ref().map(Outcome::to_json),
         })
     }
 
@@ -270,6 +352,7 @@ impl Optimization {
                 ));
             }
         }
+        lines.extend(self.found.iter().flat_map(Outcome::lines));
         lines
     }
 }

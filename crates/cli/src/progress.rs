@@ -54,12 +54,17 @@ impl<W: Seek> Seek for Progress<W> {
 
 /// A bar over examples, where somebody may be looking at it.
 pub(crate) fn examples(count: u64, quiet: bool) -> ProgressBar {
+    steps(count, "examples", quiet)
+}
+
+/// A bar over steps that are called `what`.
+pub(crate) fn steps(count: u64, what: &'static str, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} examples {eta}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}") {
         bar.set_style(style);
     }
-    bar
+    bar.with_message(what)
 }

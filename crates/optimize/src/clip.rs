@@ -66,7 +66,7 @@ pub fn clip(mut graph: Graph, options: &Clip) -> Result<Clipped, OptimizeError> 
         let mut after = before.clone();
         bounded(&weight, &mut after, options.bound)?;
         let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
-        let change = LayerChange::new(&weight, &before, &after, Some(weight.matrix().0));
+        let change = LayerChange::new(&weight, &before, &after, Some(weight.matrix().0))?;
         layers.push((change, changed));
         weight.store(&mut graph, &order, after)?;
     }

@@ -1,5 +1,7 @@
 //! What a pass did to one weight.
 
+use crate::OptimizeError;
+use crate::kernels::Kernels;
 use crate::weights::Weight;
 
 /// What a pass did to one weight.
@@ -28,27 +30,19 @@ impl LayerChange {
         self.zeros as f64 / self.elements.max(1) as f64
     }
 
-    /// Of numbers before and after, in the same order, `rows` of equal length; a row is an output channel where
-    /// `by_channel` is set.
-    pub(crate) fn new(weight: &Weight, before: &[f32], after: &[f32], channels: Option<usize>) -> Self {
-        let power = |before: &[f32], after: &[f32]| {
-            let mut sums = (0f64, 0f64);
-            for (&x, &y) in before.iter().zip(after) {
-                let (x, error) = (f64::from(x), f64::from(x) - f64::from(y));
-                sums.0 += x * x;
-                sums.1 += error * error;
-            }
-            sums
-        };
-        let row = before.len() / channels.unwrap_or(1).max(1);
-        let rows: Vec<(f64, f64)> = match row {
-            0 => Vec::new(),
-            row => before
-                .chunks(row)
-                .zip(after.chunks(row))
-                .map(|(a, b)| power(a, b))
-                .collect(),
-        };
+    /// Of numbers before and after, in the same order; where `channels` says how many there are, these are rows of equal length.
+    ///
+    /// # Errors
+    /// When the numbers are not as many, or no such rows.
+    pub(crate) fn new(
+        weight: &Weight,
+        before: &[f32],
+        after: &[f32],
+        channels: Option<usize>,
+    ) -> Result<Self, OptimizeError> {
+        let rows = Kernels::best()
+            .signal_and_noise(before, after, channels.unwrap_or(1))
+            .map_err(|error| weight.failed(error))?;
         let total = rows
             .iter()
             .fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
@@ -57,14 +51,31 @@ impl LayerChange {
             .map(|&sums| decibels(sums))
             .enumerate()
             .min_by(|a, b| a.1.total_cmp(&b.1));
+        Ok(Self {
+            sqnr: decibels(total),
+            worst_channel: channels.and(worst),
+            ..Self::unjudged(weight, after)
+        })
+    }
+
+    /// Of numbers some of which became zero, by the sums of squares of all before and of what stayed: what moved is the
+    /// difference, and the numbers before need not be there any more.
+    pub(crate) fn zeroed(weight: &Weight, before: f64, stayed: f64, after: &[f32]) -> Self {
+        Self {
+            sqnr: decibels((before, (before - stayed).max(0.0))),
+            ..Self::unjudged(weight, after)
+        }
+    }
+
+    fn unjudged(weight: &Weight, after: &[f32]) -> Self {
         Self {
             layer: weight.origin.layer.to_string(),
             role: weight.role.to_owned(),
             elements: after.len(),
             zeros: after.iter().filter(|&&value| value == 0.0).count(),
             bits: None,
-            sqnr: decibels(total),
-            worst_channel: channels.and(worst),
+            sqnr: f64::INFINITY,
+            worst_channel: None,
         }
     }
 }

@@ -11,6 +11,8 @@
 //! | [`clip`](mod@clip) | weights far from the others are brought nearer |
 //! | [`prune`](mod@prune) | the smallest weights become 0 |
 //! | [`quantize`](mod@quantize) | weights become values of a grid, and the integers behind them are recorded |
+//! | [`recipe`] | all of that, each layer as a file says |
+//! | [`search`](mod@search) | the same by the recipe that was found to take least within a bound |
 //!
 //! [`memory`] says what of an optimiser's state outlives a pass.
 //!
@@ -27,6 +29,8 @@ pub mod layer;
 pub mod memory;
 pub mod prune;
 pub mod quantize;
+pub mod recipe;
+pub mod search;
 pub mod selection;
 pub mod simplify;
 pub mod structured;

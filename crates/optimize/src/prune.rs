@@ -171,13 +171,15 @@ fn global(
     let cut = kernels
         .smallest(&views, count(sparsity, elements))
         .map_err(fail)?;
-    // What was is compared with what is, layer by layer, before it is gone.
+    let power = |part: &Vec<f32>| {
+        let sums = kernels.signal_and_noise(part, part, 1).map_err(fail)?;
+        Ok(sums.first().map_or(0.0, |(signal, _)| *signal))
+    };
+    let before: Vec<f64> = parts.iter().map(power).collect::<Result<_, OptimizeError>>()?;
     let mut targets: Vec<&mut [f32]> = parts.iter_mut().map(Vec::as_mut_slice).collect();
     kernels.zero(&mut targets, &cut).map_err(fail)?;
-    for (weight, after) in selected.iter().zip(parts) {
-        let before = weight.load(graph, &weight.plain())?;
-        layers.push(LayerChange::new(weight, &before, &after, None));
-        drop(before);
+    for ((weight, after), before) in selected.iter().zip(parts).zip(before) {
+        layers.push(LayerChange::zeroed(weight, before, power(&after)?, &after));
         weight.store(graph, &weight.plain(), after)?;
     }
     Ok(())
@@ -219,7 +221,7 @@ fn one(graph: &mut Graph, weight: &Weight, target: Target) -> Result<LayerChange
         Target::NOfM { .. } | Target::Blocks { .. } => Some(rows),
         _ => None,
     };
-    let change = LayerChange::new(weight, &before, &after, by_channel);
+    let change = LayerChange::new(weight, &before, &after, by_channel)?;
     weight.store(graph, &order, after)?;
     Ok(change)
 }

@@ -104,6 +104,12 @@ pub(crate) fn check(option: &'static str, pattern: &str, all: &[Weight]) -> Resu
     if all.iter().any(|weight| matches(pattern, &weight.origin.layer)) {
         return Ok(());
     }
+    let message = format!("{pattern} matches no layer with weights; {}", names_of(all));
+    Err(OptimizeError::option(option, message))
+}
+
+/// The names of the first layers with weights, for messages.
+pub(crate) fn names_of(all: &[Weight]) -> String {
     let mut names: Vec<&str> = all.iter().map(|weight| &*weight.origin.layer).collect();
     names.dedup();
     let more = names.len().saturating_sub(8);
@@ -113,13 +119,7 @@ pub(crate) fn check(option: &'static str, pattern: &str, all: &[Weight]) -> Resu
     } else {
         String::new()
     };
-    Err(OptimizeError::option(
-        option,
-        format!(
-            "{pattern} matches no layer with weights; there are {}{rest}",
-            names.join(", ")
-        ),
-    ))
+    format!("there are {}{rest}", names.join(", "))
 }
 
 /// Values of some layers in place of the value of all, by pattern; the last that matches counts.

@@ -140,6 +140,14 @@ impl Weight {
         Ok(stored)
     }
 
+    /// Puts the numbers of `base` into the graph.
+    pub(crate) fn restore(&self, base: &Graph, graph: &mut Graph) {
+        let mut parameters = graph.op_mut(self.node).parameters_mut();
+        if let (Some((_, tensor)), Some(stored)) = (parameters.get_mut(self.position), self.tensor(base)) {
+            **tensor = stored.clone();
+        }
+    }
+
     /// A kernel's complaint, with the layer's name.
     pub(crate) fn failed(&self, error: KernelError) -> OptimizeError {
         match error {

@@ -4,7 +4,7 @@
 use caribou_ir::op::Dense;
 use caribou_ir::{Encoding, Graph, Layout, Origin, Shape, Tensor};
 use caribou_optimize::kernels::Scheme;
-use caribou_optimize::quantize::{Format, Quantize, ScaleRule, quantize};
+use caribou_optimize::quantize::{EXACT, Format, Quantize, ScaleRule, quantize};
 use caribou_optimize::selection::Selection;
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ fn quantized_weights_are_those_of_numpy() {
             } else {
                 ScaleRule::Max
             },
-            power_of_two: false,
+            scale_bits: EXACT,
         });
         let name = format!("{} {} {}", case["scheme"], case["bits"], case["percentile"]);
         let Encoding::Integer {

@@ -7,7 +7,7 @@ use caribou_optimize::OptimizeError;
 use caribou_optimize::clip::{Bound, Clip, clip};
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::prune::{Prune, Scope, Target, gradual, prune};
-use caribou_optimize::quantize::{Format, Quantize, ScaleRule, equalize, quantize};
+use caribou_optimize::quantize::{EXACT, Format, Quantize, ScaleRule, equalize, quantize};
 use caribou_optimize::selection::Selection;
 use caribou_optimize::weights::weights;
 
@@ -250,20 +250,20 @@ fn quantized(format: Format) -> caribou_optimize::quantize::Quantized {
     quantize(network(), &options).unwrap()
 }
 
-fn integer(bits: u32, scheme: Scheme, per_channel: bool, scale: ScaleRule, power_of_two: bool) -> Format {
+fn integer(bits: u32, scheme: Scheme, per_channel: bool, scale: ScaleRule, scale_bits: u32) -> Format {
     Format::Integer {
         bits,
         scheme,
         per_channel,
         scale,
-        power_of_two,
+        scale_bits,
     }
 }
 
 #[test]
 fn more_bits_and_better_scales_lose_less() {
     let ratio = |format| quantized(format).layers[1].sqnr;
-    let max = |bits| ratio(integer(bits, Scheme::Symmetric, true, ScaleRule::Max, false));
+    let max = |bits| ratio(integer(bits, Scheme::Symmetric, true, ScaleRule::Max, EXACT));
     assert!(max(4) < max(8) && max(8) < max(16));
     assert!(max(8) > 35.0, "{}", max(8));
     for bits in [3, 4, 8] {
@@ -272,18 +272,18 @@ fn more_bits_and_better_scales_lose_less() {
             Scheme::Symmetric,
             true,
             ScaleRule::MeanSquaredError,
-            false,
+            EXACT,
         ));
         assert!(searched >= max(bits), "{searched} {}", max(bits));
     }
-    let tensor = ratio(integer(8, Scheme::Symmetric, false, ScaleRule::Max, false));
+    let tensor = ratio(integer(8, Scheme::Symmetric, false, ScaleRule::Max, EXACT));
     assert!(tensor <= max(8));
     let divergence = ratio(integer(
         4,
         Scheme::Symmetric,
         false,
         ScaleRule::KullbackLeibler,
-        false,
+        EXACT,
     ));
     assert!(divergence > 10.0, "{divergence}");
     for format in [Format::Half, Format::Bfloat16, Format::Codebook { bits: 5 }] {
@@ -294,7 +294,7 @@ fn more_bits_and_better_scales_lose_less() {
 #[test]
 fn scales_of_powers_of_two_are_that() {
     for scheme in [Scheme::Symmetric, Scheme::Affine] {
-        let graph = quantized(integer(8, scheme, true, ScaleRule::Max, true));
+        let graph = quantized(integer(8, scheme, true, ScaleRule::Max, 1));
         for parameter in graph.quantization.parameters {
             let Encoding::Integer { scales, .. } = parameter.encoding else {
                 panic!("integers were asked for");
@@ -307,8 +307,8 @@ fn scales_of_powers_of_two_are_that() {
 #[test]
 fn pruned_weights_stay_zero_on_every_grid() {
     let formats = [
-        integer(8, Scheme::Affine, true, ScaleRule::Max, false),
-        integer(4, Scheme::Affine, false, ScaleRule::Percentile(99.0), false),
+        integer(8, Scheme::Affine, true, ScaleRule::Max, EXACT),
+        integer(4, Scheme::Affine, false, ScaleRule::Percentile(99.0), EXACT),
         Format::Codebook { bits: 4 },
     ];
     for format in formats {

@@ -63,6 +63,7 @@ impl Arguments {
             Command::Transfer(options) => options.convert.target.settle(&mut options.convert.parts),
             Command::Words(words) => words.settle(),
             Command::Simplify(options) => options.subject.target.settle(&mut options.subject.parts),
+            Command::Optimize(options) => options.subject.target.settle(&mut options.subject.parts),
             Command::Inspect(options) => options.ends.move_to(&mut options.parts),
             Command::Verify(options) => options.ends.move_to(&mut options.parts),
             _ => {}

@@ -6,7 +6,6 @@ use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
 use crate::model;
 use crate::optimization::{Optimization, Row, rewritten};
-use caribou_ir::Findings;
 use caribou_optimize::clip::{Bound, Clip as Options, clip};
 use clap::Args;
 
@@ -58,11 +57,5 @@ fn change(options: &Clip, arguments: &Arguments, model: Model) -> Result<Changed
             ..Row::from(change)
         })
         .collect();
-    report.deviation = truth.map(|truth| truth.deviation(&graph)).transpose()?;
-    Ok(Changed {
-        graph,
-        report,
-        findings: Findings::new(),
-        quantization: None,
-    })
+    Changed::judged(graph, report, truth)
 }

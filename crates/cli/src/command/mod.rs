@@ -3,6 +3,7 @@
 pub(crate) mod clip;
 pub(crate) mod convert;
 pub(crate) mod inspect;
+pub(crate) mod optimize;
 pub(crate) mod prune;
 pub(crate) mod quantize;
 pub(crate) mod run;

@@ -5,7 +5,7 @@ use super::structured::{self, CriterionChoice, Structure};
 use crate::archive::{Changed, Model};
 use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
-use crate::optimization::{Optimization, Row, Truth, rewritten};
+use crate::optimization::{Optimization, Row, rewritten};
 use crate::{archive, model};
 use caribou_ir::Findings;
 use caribou_optimize::layer::LayerChange;
@@ -123,11 +123,8 @@ fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Change
     }
     let mut report = Optimization::new("prune", model.source, &graph);
     report.layers = changes.into_iter().map(Row::from).collect();
-    report.deviation = truth.map(|truth: Truth| truth.deviation(&graph)).transpose()?;
     Ok(Changed {
-        graph,
-        report,
         findings,
-        quantization: None,
+        ..Changed::judged(graph, report, truth)?
     })
 }

@@ -7,9 +7,10 @@ use crate::calibration::Calibration;
 use crate::failure::Failure;
 use crate::model;
 use crate::optimization::{Optimization, Row, rewritten};
-use caribou_ir::{Findings, ValidGraph};
+use caribou_ir::ValidGraph;
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::quantize::{Format, Quantize as Options, ScaleRule, equalize, quantize};
+use caribou_optimize::recipe::GridRule;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -36,10 +37,14 @@ pub(crate) struct Quantize {
     #[arg(long, value_enum)]
     pub(crate) scheme: Option<SchemeChoice>,
     /// How scales are found: max, percentile:P, mse or kl.
-    #[arg(long, default_value = "max", value_parser = scale)]
+    #[arg(long, default_value = "max")]
     pub(crate) scale: ScaleRule,
-    /// Round scales up to powers of two.
-    #[arg(long)]
+    /// The significant bits that scales are rounded up to: few of them leave the last bytes of values zero, so that archives
+    /// deflate better. 24 leaves scales as they were found.
+    #[arg(long, value_name = "BITS", default_value_t = GridRule::SHORT)]
+    pub(crate) scale_bits: u32,
+    /// Round scales up to powers of two, as --scale-bits 1 does.
+    #[arg(long, conflicts_with = "scale_bits")]
     pub(crate) power_of_two: bool,
     /// The bits of some layers in place of the common ones.
     #[arg(long = "layer", value_name = "GLOB=BITS", value_parser = assigned::<u32>)]
@@ -64,22 +69,6 @@ pub(crate) enum SchemeChoice {
     Codebook,
 }
 
-/// `max`, `percentile:99.9`, `mse` or `kl`.
-fn scale(text: &str) -> Result<ScaleRule, String> {
-    match text.split_once(':') {
-        None if text == "max" => Ok(ScaleRule::Max),
-        None if text == "mse" => Ok(ScaleRule::MeanSquaredError),
-        None if text == "kl" => Ok(ScaleRule::KullbackLeibler),
-        Some(("percentile", percent)) => match percent.parse::<f64>() {
-            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(ScaleRule::Percentile(percent)),
-            _ => Err(format!(
-                "{percent} is no percentage: expected a number above 0, up to 100"
-            )),
-        },
-        _ => Err("expected max, percentile:P, mse or kl".into()),
-    }
-}
-
 pub(crate) fn run(options: &Quantize, arguments: &Arguments) -> Result<(), Failure> {
     let mut pass = |model: Model| change(options, arguments, model);
     let single = options.subject.target.precision == PrecisionChoice::Single;
@@ -93,7 +82,7 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
         scheme,
         per_channel: !options.per_tensor,
         scale: options.scale,
-        power_of_two: options.power_of_two,
+        scale_bits: if options.power_of_two { 1 } else { options.scale_bits },
     };
     let precision = options.subject.target.precision;
     let scheme = match (precision, options.scheme) {
@@ -145,12 +134,9 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
     let mut report = Optimization::new("quantize", model.source, &graph);
     report.rewrites = rewrites;
     report.layers = quantized.layers.into_iter().map(Row::from).collect();
-    report.deviation = truth.map(|truth| truth.deviation(&graph)).transpose()?;
     Ok(Changed {
-        graph,
-        report,
-        findings: Findings::new(),
         // An archive of 16-bit numbers says by its type what they are.
         quantization: (precision == PrecisionChoice::Single).then_some(quantization),
+        ..Changed::judged(graph, report, truth)?
     })
 }

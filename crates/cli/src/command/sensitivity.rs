@@ -9,7 +9,7 @@ use crate::{formats, model};
 use caribou_ir::{Graph, layout};
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::prune::{Prune, Scope, Target, prune};
-use caribou_optimize::quantize::{Format, Quantize, ScaleRule, quantize};
+use caribou_optimize::quantize::{EXACT, Format, Quantize, ScaleRule, quantize};
 use caribou_optimize::selection::Selection;
 use clap::Args;
 use serde_json::json;
@@ -70,7 +70,7 @@ impl Level {
                         scheme: Scheme::Symmetric,
                         per_channel: true,
                         scale: ScaleRule::Max,
-                        power_of_two: false,
+                        scale_bits: EXACT,
                     },
                     selection,
                     overrides: Vec::new(),

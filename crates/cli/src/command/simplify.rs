@@ -5,7 +5,6 @@ use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
 use crate::model;
 use crate::optimization::{Optimization, Truth, rewritten};
-use caribou_ir::Findings;
 use caribou_optimize::simplify::{Simplify as Options, simplify};
 use clap::Args;
 
@@ -28,21 +27,17 @@ fn change(options: &Simplify, arguments: &Arguments, model: Model) -> Result<Cha
     let graph = model::validated(&options.subject.model, simplified.graph, &arguments.limits())?;
     let mut report = Optimization::new("simplify", model.source, &graph);
     report.rewrites = simplified.rewrites;
-    if !options.subject.target.no_verify {
-        let deviation = Truth::seeded(model.source, SAMPLES)?.deviation(&graph)?;
-        let tolerance = archive::tolerance(model.source);
-        if deviation.largest() > tolerance {
-            return Err(Failure::Differ(format!(
-                "the simplified network computes something else: a relative difference of {:.1e}, tolerance {tolerance:.0e}",
-                deviation.largest()
-            )));
-        }
-        report.deviation = Some(deviation);
+    let truth = match options.subject.target.no_verify {
+        true => None,
+        false => Some(Truth::seeded(model.source, SAMPLES)?),
+    };
+    let changed = Changed::judged(graph, report, truth)?;
+    let tolerance = archive::tolerance(model.source);
+    match &changed.report.deviation {
+        Some(deviation) if deviation.largest() > tolerance => Err(Failure::Differ(format!(
+            "the simplified network computes something else: a relative difference of {:.1e}, tolerance {tolerance:.0e}",
+            deviation.largest()
+        ))),
+        _ => Ok(changed),
     }
-    Ok(Changed {
-        graph,
-        report,
-        findings: Findings::new(),
-        quantization: None,
-    })
 }

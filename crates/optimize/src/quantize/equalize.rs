@@ -4,7 +4,8 @@ use crate::OptimizeError;
 use crate::draft::Draft;
 use crate::kernel::Kernel;
 use caribou_ir::op::{Activation, Op};
-use caribou_ir::{Graph, Rewrite, Tensor};
+use caribou_ir::{Graph, Node, Rewrite, Tensor};
+use std::collections::HashMap;
 
 /// Rounds over all pairs; each brings ranges nearer to each other.
 const ROUNDS: usize = 20;
@@ -21,9 +22,23 @@ pub fn equalize(graph: &Graph) -> Result<(Graph, Vec<Rewrite>), OptimizeError> {
         .positions()
         .filter_map(|first| Some((first, behind(&draft, first)?)))
         .collect();
+    let mut layers = HashMap::new();
+    for &position in pairs.iter().flat_map(|(first, second)| [first, second]) {
+        if let Some(node) = draft.node(position)
+            && !layers.contains_key(&position)
+            && let Some(layer) = Layer::read(node)?
+        {
+            layers.insert(position, layer);
+        }
+    }
     for _ in 0..ROUNDS {
-        for &(first, second) in &pairs {
-            pair(&mut draft, first, second)?;
+        for pair in &pairs {
+            balance(&mut layers, *pair);
+        }
+    }
+    for (position, layer) in layers {
+        if let Some(node) = draft.node_mut(position) {
+            layer.write(node)?;
         }
     }
     for &(first, second) in &pairs {
@@ -59,20 +74,42 @@ fn behind(draft: &Draft, first: usize) -> Option<usize> {
     }
 }
 
-fn pair(draft: &mut Draft, first: usize, second: usize) -> Result<(), OptimizeError> {
-    let (Some(a), Some(b)) = (draft.node(first), draft.node(second)) else {
-        return Ok(());
+/// The numbers of a layer while they are scaled.
+struct Layer {
+    kernel: Kernel,
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+impl Layer {
+    fn read(node: &Node) -> Result<Option<Self>, OptimizeError> {
+        let Some((kernel, weight, bias)) = Kernel::of(&node.op) else {
+            return Ok(None);
+        };
+        let failed = OptimizeError::tensor(&node.origin);
+        Ok(Some(Self {
+            kernel,
+            weight: weight.to_vec().map_err(&failed)?,
+            bias: bias.map(Tensor::to_vec).transpose().map_err(&failed)?,
+        }))
+    }
+
+    fn write(self, node: &mut Node) -> Result<(), OptimizeError> {
+        if let Some((weight, bias)) = Kernel::tensors(&mut node.op) {
+            let failed = OptimizeError::tensor(&node.origin);
+            *weight = Tensor::from_values(&weight.shape(), self.weight).map_err(failed)?;
+            *bias = self.bias.map(|bias| Tensor::vector(&bias));
+        }
+        Ok(())
+    }
+}
+
+fn balance(layers: &mut HashMap<usize, Layer>, (first, second): (usize, usize)) {
+    let [Some(a), Some(b)] = layers.get_disjoint_mut([&first, &second]) else {
+        return;
     };
-    let (Some((made, weight1, bias)), Some((read, weight2, _))) = (Kernel::of(&a.op), Kernel::of(&b.op))
-    else {
-        return Ok(());
-    };
-    let (failed1, failed2) = (OptimizeError::tensor(&a.origin), OptimizeError::tensor(&b.origin));
-    let mut values1 = weight1.to_vec().map_err(&failed1)?;
-    let mut values2 = weight2.to_vec().map_err(&failed2)?;
-    let bias = bias.map(Tensor::to_vec).transpose().map_err(&failed1)?;
-    let ranges1 = made.ranges(&values1, |out, _| out, made.out);
-    let ranges2 = read.ranges(&values2, |_, input| input, read.inputs);
+    let ranges1 = a.kernel.ranges(&a.weight, |out, _| out, a.kernel.out);
+    let ranges2 = b.kernel.ranges(&b.weight, |_, input| input, b.kernel.inputs);
     let factors: Vec<f64> = ranges1
         .iter()
         .zip(&ranges2)
@@ -82,23 +119,9 @@ fn pair(draft: &mut Draft, first: usize, second: usize) -> Result<(), OptimizeEr
         })
         .collect();
     let inverse: Vec<f64> = factors.iter().map(|factor| 1.0 / factor).collect();
-    made.scale(&mut values1, &inverse, &vec![1.0; made.inputs]);
-    read.scale(&mut values2, &vec![1.0; read.out], &factors);
-    let bias = bias.map(|bias| {
-        let scaled = bias.iter().zip(&inverse).map(|(&b, s)| (f64::from(b) * s) as f32);
-        Tensor::vector(&scaled.collect::<Vec<_>>())
-    });
-    for (position, values, failed) in [(first, values1, failed1), (second, values2, failed2)] {
-        let Some(node) = draft.node_mut(position) else {
-            continue;
-        };
-        let Some((weight, old)) = Kernel::tensors(&mut node.op) else {
-            continue;
-        };
-        *weight = Tensor::from_values(&weight.shape(), values).map_err(failed)?;
-        if position == first {
-            old.clone_from(&bias);
-        }
+    a.kernel.scale(&mut a.weight, &inverse, &vec![1.0; a.kernel.inputs]);
+    b.kernel.scale(&mut b.weight, &vec![1.0; b.kernel.out], &factors);
+    for (bias, factor) in a.bias.iter_mut().flatten().zip(&inverse) {
+        *bias = (f64::from(*bias) * factor) as f32;
     }
-    Ok(())
 }

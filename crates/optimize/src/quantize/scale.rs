@@ -3,6 +3,8 @@
 use crate::OptimizeError;
 use crate::kernels::{Channels, Grid, KernelError, Kernels, Quantization, Scheme};
 use rayon::prelude::*;
+use std::fmt;
+use std::str::FromStr;
 
 /// How the scale of a grid is found from the weights of a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +21,9 @@ pub enum ScaleRule {
     KullbackLeibler,
 }
 
+/// The significant bits of a 32-bit number, with which scales are as they were found.
+pub const EXACT: u32 = 24;
+
 /// Cuts that are tried for the smallest squared error.
 const CUTS: usize = 64;
 /// The smallest of them, as a share of the range.
@@ -27,6 +32,37 @@ const SMALLEST_CUT: f64 = 0.25;
 const BINS: usize = 2048;
 /// Bins between two cuts that are tried.
 const STRIDE: usize = 16;
+
+impl FromStr for ScaleRule {
+    type Err = String;
+
+    /// `max`, `percentile:99.9`, `mse` or `kl`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "max" => Ok(Self::Max),
+            None if text == "mse" => Ok(Self::MeanSquaredError),
+            None if text == "kl" => Ok(Self::KullbackLeibler),
+            Some(("percentile", percent)) => match percent.parse::<f64>() {
+                Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self::Percentile(percent)),
+                _ => Err(format!(
+                    "{percent} is no percentage: expected a number above 0, up to 100"
+                )),
+            },
+            _ => Err("expected max, percentile:P, mse or kl".into()),
+        }
+    }
+}
+
+impl fmt::Display for ScaleRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Max => f.write_str("max"),
+            Self::Percentile(percent) => write!(f, "percentile:{percent}"),
+            Self::MeanSquaredError => f.write_str("mse"),
+            Self::KullbackLeibler => f.write_str("kl"),
+        }
+    }
+}
 
 impl ScaleRule {
     pub(super) fn check(self, scheme: Scheme) -> Result<(), OptimizeError> {
@@ -50,7 +86,7 @@ impl ScaleRule {
         channels: Channels,
         grid: Grid,
         scheme: Scheme,
-        power_of_two: bool,
+        scale_bits: u32,
     ) -> Result<Vec<Quantization>, KernelError> {
         let rows = values.par_chunks(channels.len().max(1));
         let mut found = match self {
@@ -65,17 +101,23 @@ impl ScaleRule {
                 .map(|row| least_divergence(row, grid))
                 .collect::<Result<_, _>>()?,
         };
-        if power_of_two {
-            found.iter_mut().for_each(|entry| round_up(entry, grid));
-        }
+        found
+            .iter_mut()
+            .for_each(|entry| round_up(entry, grid, scale_bits));
         Ok(found)
     }
 }
 
-/// Rounds a scale up to a power of two; the zero point keeps the least value on the grid.
-fn round_up(entry: &mut Quantization, grid: Grid) {
+/// Rounds a scale up to so many significant bits; the zero point keeps the least value on the grid.
+fn round_up(entry: &mut Quantization, grid: Grid, scale_bits: u32) {
     let before = entry.scale;
-    entry.scale = f64::from(before).log2().ceil().exp2() as f32;
+    // The bits of a positive number are in its order, and what carries out of the fraction goes to the exponent.
+    let unit = 1u32 << EXACT.saturating_sub(scale_bits);
+    let rounded = f32::from_bits((before.to_bits() + (unit - 1)) & !(unit - 1));
+    if rounded == before || !rounded.is_finite() {
+        return;
+    }
+    entry.scale = rounded;
     if entry.zero_point != 0 {
         let least = f64::from(grid.low() - entry.zero_point) * f64::from(before);
         let zero_point = f64::from(grid.low()) - (least / f64::from(entry.scale)).round_ties_even();

@@ -171,6 +171,7 @@ fn change(
         report,
         findings,
         quantization: None,
+        examples: None,
     })
 }
 
