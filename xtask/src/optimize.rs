@@ -9,10 +9,12 @@ use crate::verdict::{self, Verdict};
 use crate::verify::{
     Change, Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written,
 };
-use caribou_ir::{Graph, Rewrite, ValidGraph};
+use caribou_ir::{Graph, Rewrite, ValidGraph, Validator};
+use caribou_optimize::OptimizeError;
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::prune::{Prune, Scope, Target, prune};
 use caribou_optimize::quantize::{EXACT, Format, Quantize, ScaleRule, quantize};
+use caribou_optimize::search::{Judgement, Search, search};
 use caribou_optimize::selection::Selection;
 use caribou_optimize::simplify::{Simplify, simplify};
 use caribou_optimize::weights::weights;
@@ -87,7 +89,20 @@ fn chosen(case: &Case) -> bool {
     sum.is_multiple_of(EVERY)
 }
 
-/// Prunes and quantizes some of the cases, and judges each archive by stock DL4J against the changed graph in the runtime.
+/// The bound of the cases that are searched, and how many networks are tried on the way to it.
+const MAX_DROP: f64 = 0.05;
+const EVALUATIONS: usize = 40;
+
+/// Why a network of a search could not be judged.
+struct Misfit(String);
+
+impl From<OptimizeError> for Misfit {
+    fn from(error: OptimizeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Prunes, quantizes and optimizes some of the cases, and judges each archive by stock DL4J against the changed graph in the runtime.
 fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Verdicts, Failure> {
     let Some(judge) = judge.filter(|_| chosen(case)) else {
         return Ok(Verdicts::new());
@@ -119,9 +134,36 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
         let quantized = quantize(Graph::clone(graph), &options).map_err(|error| error.to_string())?;
         Ok(quantized.graph)
     };
+    let inputs = case.arrays(&case.inputs)?;
+    let optimized = |graph: &ValidGraph| -> Result<Graph, String> {
+        let run = |graph: &ValidGraph| {
+            let found = Session::new(graph).run(&inputs);
+            found.map_err(|error| Misfit(error.to_string()))
+        };
+        let expected = run(graph).map_err(|Misfit(message)| message)?;
+        let options = Search {
+            evaluations: EVALUATIONS,
+            ..Search::within(MAX_DROP)
+        };
+        let folding = Simplify {
+            evaluate: Some(&caribou_runtime::evaluate),
+        };
+        let mut judge = |graph: &Graph| -> Result<Judgement, Misfit> {
+            let valid = Validator::default().validate(graph.clone());
+            let found = run(&valid.map_err(|findings| Misfit(findings.to_string()))?)?;
+            let drop = difference(&expected, &found).map_err(Misfit)?;
+            Ok(Judgement { drop, noise: drop * drop })
+        };
+        let found = search(graph, &options, &folding, &mut judge).map_err(|Misfit(message)| message)?;
+        Ok(found.applied.graph)
+    };
     let weightless = |graph: &ValidGraph| weights(graph).is_empty();
     let mut verdicts = Verdicts::new();
-    let passes: [(&str, &crate::verify::Pass); 2] = [("pruned", &pruned), ("quantized", &quantized)];
+    let passes: [(&str, &crate::verify::Pass); 3] = [
+        ("pruned", &pruned),
+        ("quantized", &quantized),
+        ("optimized", &optimized),
+    ];
     for (name, pass) in passes {
         let nothing = RefCell::new(false);
         let guarded = |graph: &ValidGraph| -> Result<Graph, String> {

@@ -226,7 +226,7 @@ fn convert(
         Compression::Auto if pass.is_some() && job.repetitive => Compression::Deflate,
         compression => compression,
     };
-    let writer = Dl4jWriter {
+    let mut writer = Dl4jWriter {
         layout: target.layout.into(),
         compression,
     };
@@ -258,6 +258,9 @@ fn convert(
             followed(trained, &before, &changed, &mut conversion.findings)?;
         }
         sunk = changed.graph;
+        if compression == Compression::Deflate && changed.report.is_sparse() {
+            writer.compression = Compression::Smallest;
+        }
         let mut told = changed.report;
         if write_options.precision != Precision::Single {
             // A network of 16-bit numbers holds half the bytes that are counted for one of 32.

@@ -13,6 +13,7 @@ mod normalizer;
 mod npy;
 mod optimization;
 mod output;
+mod plot;
 mod progress;
 mod report;
 mod words;

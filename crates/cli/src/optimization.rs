@@ -269,6 +269,12 @@ impl Optimization {
         }
     }
 
+    /// Whether most of the numbers that were looked at are zeros.
+    pub(crate) fn is_sparse(&self) -> bool {
+        let sum = |of: fn(&LayerChange) -> usize| -> usize { self.layers.iter().map(|row| of(&row.change)).sum() };
+        sum(|change| change.zeros) * 2 > sum(|change| change.elements)
+    }
+
     /// The figures as JSON.
     pub(crate) fn to_json(&self, source_bytes: u64, bytes: u64) -> Value {
         let figures = |cost: &Cost, bytes: u64| {

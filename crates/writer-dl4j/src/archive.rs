@@ -29,6 +29,9 @@ const SIXTEEN_BITS: Code = Code("D0205");
 /// The largest entry that DL4J reads, in bytes.
 const MAX_ENTRY: usize = i32::MAX as usize;
 
+/// The level of deflation that looks longest for what repeats itself.
+const MOST_EFFORT: i64 = 9;
+
 pub(crate) fn write(
     graph: &Graph,
     network: Network,
@@ -126,15 +129,14 @@ pub(crate) fn write(
     let deflated = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
     zip.start_file(CONFIGURATION, deflated).map_err(io)?;
     zip.write_all(configuration.to_json().map_err(json)?.as_bytes())?;
-    let method = match compression {
-        Compression::Deflate => CompressionMethod::Deflated,
-        Compression::Auto | Compression::Stored => CompressionMethod::Stored,
+    let numbers = match compression {
+        Compression::Deflate => deflated,
+        Compression::Smallest => deflated.compression_level(Some(MOST_EFFORT)),
+        Compression::Auto | Compression::Stored => {
+            SimpleFileOptions::default().compression_method(CompressionMethod::Stored)
+        }
     };
-    zip.start_file(
-        COEFFICIENTS,
-        SimpleFileOptions::default().compression_method(method),
-    )
-    .map_err(io)?;
+    zip.start_file(COEFFICIENTS, numbers).map_err(io)?;
     if count == 0 {
         // An empty entry with the marker is the one form that every version takes for "no parameters".
         zip.start_file(
@@ -152,11 +154,7 @@ pub(crate) fn write(
     }
     let vectors = state.map(|state| state.vectors).unwrap_or_default();
     if !vectors.is_empty() {
-        zip.start_file(
-            UPDATER_STATE,
-            SimpleFileOptions::default().compression_method(method),
-        )
-        .map_err(io)?;
+        zip.start_file(UPDATER_STATE, numbers).map_err(io)?;
         let count = vectors.iter().map(|vector| vector.tensor.len()).sum();
         zip.write_all(&row_header(dtype, count))?;
         let vectors = vectors

@@ -37,6 +37,8 @@ pub enum Compression {
     Stored,
     /// Deflated.
     Deflate,
+    /// Deflated with the most effort, which pays where most numbers are zeros: a twentieth less, in several times the time.
+    Smallest,
 }
 
 /// Writes archives.

@@ -2,6 +2,7 @@
 //! memory and against what NumPy and PyTorch offer. Ratios are taken within one run, between neighbours in time.
 
 mod commands;
+mod compression;
 mod conversion;
 mod kernels;
 mod words;
@@ -28,6 +29,8 @@ enum Part {
     Kernels,
     /// The commands that make networks smaller.
     Commands,
+    /// What pruned and quantized weights take on disk.
+    Compression,
     /// Reading word vectors, against gensim.
     Words,
 }
@@ -38,6 +41,7 @@ impl Part {
             Self::Conversion => "Conversion and running",
             Self::Kernels => "Kernels",
             Self::Commands => "Making smaller",
+            Self::Compression => "Bytes on disk",
             Self::Words => "Word vectors",
         }
     }
@@ -57,6 +61,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Failure> {
             Part::Conversion => conversion::run(root, &shell, &command(root, &shell)?)?,
             Part::Kernels => kernels::run(root, &shell)?,
             Part::Commands => commands::run(root, &shell, &command(root, &shell)?)?,
+            Part::Compression => compression::run(root)?,
             Part::Words => words::run(root, &shell, &command(root, &shell)?)?,
         };
         let text = format!("On {}.\n\n{text}", machine());

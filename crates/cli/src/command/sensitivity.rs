@@ -3,8 +3,10 @@
 use super::selected::{Inputs, Layers, number};
 use crate::archive::Model;
 use crate::args::{Arguments, Parts};
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::output::{complain, print};
+use crate::plot::{self, Line, Panel};
 use crate::{formats, model};
 use caribou_ir::{Graph, layout};
 use caribou_optimize::kernels::Scheme;
@@ -13,6 +15,7 @@ use caribou_optimize::quantize::{EXACT, Format, Quantize, ScaleRule, quantize};
 use caribou_optimize::selection::Selection;
 use clap::Args;
 use serde_json::json;
+use std::io::Write;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -31,6 +34,12 @@ pub(crate) struct Sensitivity {
     /// The bits that each layer is quantized to by itself.
     #[arg(long, value_name = "BITS,…", value_delimiter = ',', default_values_t = [8, 4])]
     pub(crate) bits: Vec<u32>,
+    /// Also draw it: a line for each layer over the levels.
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Replace a chart that is there.
+    #[arg(long, requires = "plot")]
+    pub(crate) force: bool,
 }
 
 /// What is done to one layer.
@@ -84,6 +93,10 @@ impl Level {
 }
 
 pub(crate) fn run(options: &Sensitivity, arguments: &Arguments) -> Result<(), Failure> {
+    let plot = match &options.plot {
+        Some(path) => Some((path, Destination::create(path, options.force, &[&options.model])?)),
+        None => None,
+    };
     let limits = arguments.limits();
     let read = options.parts.options(limits.clone());
     let import = formats::read(&options.model, &options.parts, &read)?;
@@ -126,6 +139,12 @@ pub(crate) fn run(options: &Sensitivity, arguments: &Arguments) -> Result<(), Fa
         import.findings.iter().for_each(complain);
     }
     let kind = if truth.seeded { "seeded" } else { "given" };
+    if let Some((path, mut file)) = plot {
+        let svg = chart(options, &rows, truth.samples, kind)?;
+        let written = file.file().write_all(svg.as_bytes());
+        written.map_err(|error| Failure::io(path, &error))?;
+        file.complete()?;
+    }
     if arguments.json {
         let names: Vec<String> = levels.iter().map(|level| level.name()).collect();
         let rows: Vec<_> = rows
@@ -158,6 +177,59 @@ pub(crate) fn run(options: &Sensitivity, arguments: &Arguments) -> Result<(), Fa
         lines.push(format!("{layer:<32}{}  {}", cells(numbers), bar(worst)));
     }
     print(&lines.join("\n"))
+}
+
+/// The same as a chart: zeros and bits beside each other.
+fn chart(
+    options: &Sensitivity,
+    rows: &[(String, Vec<f64>)],
+    samples: usize,
+    kind: &str,
+) -> Result<String, Failure> {
+    // Bits from the mildest level on, as zeros are.
+    let mut bits: Vec<usize> = (0..options.bits.len()).collect();
+    bits.sort_by_key(|&at| std::cmp::Reverse(options.bits[at]));
+    let mut zeros: Vec<usize> = (0..options.levels.len()).collect();
+    zeros.sort_by(|&a, &b| options.levels[a].total_cmp(&options.levels[b]));
+    let panels = [
+        (
+            Panel {
+                title: "share of zeros".into(),
+                levels: zeros.iter().map(|&at| format!("{:.4}", options.levels[at]).trim_end_matches('0').to_owned()).collect(),
+            },
+            zeros,
+        ),
+        (
+            Panel {
+                title: "bits of a weight".into(),
+                levels: bits.iter().map(|&at| options.bits[at].to_string()).collect(),
+            },
+            bits.iter().map(|at| options.levels.len() + at).collect(),
+        ),
+    ];
+    let (panels, columns): (Vec<Panel>, Vec<Vec<usize>>) = panels
+        .into_iter()
+        .filter(|(panel, _)| !panel.levels.is_empty())
+        .unzip();
+    let lines: Vec<Line> = rows
+        .iter()
+        .map(|(layer, moved)| Line {
+            name: layer.clone(),
+            values: columns
+                .iter()
+                .map(|places| places.iter().map(|&at| moved[at]).collect())
+                .collect(),
+        })
+        .collect();
+    let name = options.model.file_name().unwrap_or_default().to_string_lossy();
+    plot::chart(
+        &format!("Sensitivity of the layers of {name}"),
+        &format!("one layer changed at a time, {samples} {kind} examples"),
+        "largest deviation of outputs, relative",
+        &panels,
+        &lines,
+    )
+    .map_err(|message| Failure::model(format!("the chart can't be drawn: {message}")))
 }
 
 /// A bar whose length is a logarithm: one mark for each third of a power of ten above a millionth.

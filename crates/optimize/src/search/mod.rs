@@ -16,7 +16,7 @@ use crate::selection::Selection;
 use crate::simplify::{Simplify, simplify};
 use crate::weights::Weight;
 use caribou_ir::Graph;
-use profile::Profile;
+use profile::{Profile, Step, slope};
 
 /// What is searched.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,10 +127,10 @@ pub fn search<E: From<OptimizeError>>(
     }
     let mut profiles = trial.profiles()?;
     trial.probe(&mut profiles, start)?;
-    let mut places = trial.revert(&profiles)?;
-    trial.advance(&profiles, &mut places)?;
+    let mut steps = trial.revert(&profiles)?;
+    trial.advance(&profiles, &mut steps)?;
 
-    let settings = settings(&profiles, &places);
+    let settings = settings(&steps);
     let entry = |(layer, setting): (&Layer, &Setting)| LayerRecipe {
         name: layer.name.clone(),
         setting: *setting,
@@ -174,12 +174,8 @@ struct Trial<'t, 'j, E> {
     evaluations: usize,
 }
 
-/// Which setting of its profile each layer has.
-type Places = Vec<usize>;
-
-fn settings(profiles: &[Profile], places: &Places) -> Vec<Setting> {
-    let pairs = profiles.iter().zip(places);
-    pairs.map(|(profile, &place)| profile.steps[place].setting).collect()
+fn settings(steps: &[Step]) -> Vec<Setting> {
+    steps.iter().map(|step| step.setting).collect()
 }
 
 impl<'t, 'j, E: From<OptimizeError>> Trial<'t, 'j, E> {
@@ -274,28 +270,28 @@ impl<'t, 'j, E: From<OptimizeError>> Trial<'t, 'j, E> {
 
     /// From the smallest network on, reverts layers by a step each, in the order of the noise that a bit takes away, until the bound
     /// holds; by bisection, since the order does not depend on what is found.
-    fn revert(&mut self, profiles: &[Profile]) -> Result<Places, E> {
-        let smallest: Places = profiles.iter().map(|profile| profile.steps.len() - 1).collect();
+    fn revert(&mut self, profiles: &[Profile]) -> Result<Vec<Step>, E> {
         let mut reversions: Vec<(f64, usize, usize)> = Vec::new();
         for (layer, profile) in profiles.iter().enumerate() {
-            for place in 1..profile.steps.len() {
-                reversions.push((profile.slope(place), layer, place));
+            for (place, pair) in profile.steps.windows(2).enumerate() {
+                reversions.push((slope(&pair[0], &pair[1]), layer, place));
             }
         }
         // Within a layer the later steps have the steeper slopes, and go first.
         reversions.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, b.2).cmp(&(b.1, a.2))));
-        let after = |count: usize| {
-            let mut places = smallest.clone();
+        let after = |count: usize| -> Vec<Step> {
+            let mut places: Vec<usize> = profiles.iter().map(|profile| profile.steps.len() - 1).collect();
             for &(_, layer, place) in &reversions[..count] {
-                places[layer] = places[layer].min(place - 1);
+                places[layer] = places[layer].min(place);
             }
-            places
+            let pairs = profiles.iter().zip(places);
+            pairs.map(|(profile, place)| profile.steps[place]).collect()
         };
         // With all of them the network is as it was, which is known to hold.
         let (mut low, mut high) = (0, reversions.len());
         while low < high && self.left() > 0 {
             let middle = low.midpoint(high);
-            let judged = self.judge(&settings(profiles, &after(middle)))?;
+            let judged = self.judge(&settings(&after(middle)))?;
             match self.holds(judged) {
                 true => high = middle,
                 false => low = middle + 1,
@@ -304,22 +300,30 @@ impl<'t, 'j, E: From<OptimizeError>> Trial<'t, 'j, E> {
         Ok(after(high))
     }
 
-    /// Makes layers smaller, a step at a time, for as long as the bound holds; the one first that saves most for the noise it adds.
-    fn advance(&mut self, profiles: &[Profile], places: &mut Places) -> Result<(), E> {
-        let mut done = vec![false; profiles.len()];
+    /// Makes one layer at a time smaller, the one first that adds the least noise for a bit that it saves, for as long as the bound
+    /// holds. What a layer was refused is not tried again, nor what has as many zeros and as few bits.
+    fn advance(&mut self, profiles: &[Profile], steps: &mut [Step]) -> Result<(), E> {
+        let mut refused: Vec<Vec<Setting>> = vec![Vec::new(); profiles.len()];
+        let bits = |setting: &Setting| setting.bits.unwrap_or(u32::MAX);
         while self.left() > 0 {
-            let next = (0..profiles.len())
-                .filter(|&layer| !done[layer] && places[layer] + 1 < profiles[layer].steps.len())
-                .min_by(|&a, &b| {
-                    let slope = |layer: usize| profiles[layer].slope(places[layer] + 1);
-                    slope(a).total_cmp(&slope(b))
-                });
-            let Some(layer) = next else { break };
-            places[layer] += 1;
-            let judged = self.judge(&settings(profiles, places))?;
+            let mut best: Option<(f64, usize, Step)> = None;
+            for (layer, profile) in profiles.iter().enumerate() {
+                for step in profile.all.iter().filter(|step| step.rate < steps[layer].rate) {
+                    let gone = refused[layer].iter().any(|refused| {
+                        step.setting.sparsity >= refused.sparsity && bits(&step.setting) <= bits(refused)
+                    });
+                    let slope = slope(&steps[layer], step);
+                    if !gone && best.is_none_or(|(least, ..)| slope < least) {
+                        best = Some((slope, layer, *step));
+                    }
+                }
+            }
+            let Some((_, layer, step)) = best else { break };
+            let before = std::mem::replace(&mut steps[layer], step);
+            let judged = self.judge(&settings(steps))?;
             if !self.holds(judged) {
-                places[layer] -= 1;
-                done[layer] = true;
+                steps[layer] = before;
+                refused[layer].push(step.setting);
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ const FLOAT: f64 = 32.0;
 pub(super) struct Step {
     pub(super) setting: Setting,
     /// The bits that a coder needs for the layer's weights.
-    rate: f64,
+    pub(super) rate: f64,
     /// The noise of the outputs that is expected.
     noise: f64,
 }
@@ -26,6 +26,8 @@ pub(super) struct Step {
 pub(super) struct Profile {
     /// From the layer as it is to the smallest: those on the lower convex hull of bits and noise.
     pub(super) steps: Vec<Step>,
+    /// All settings.
+    pub(super) all: Vec<Step>,
     elements: f64,
     /// The noise of the weights, relative to their power, of each share of zeros and each number of bits.
     zeros: Vec<(f64, f64)>,
@@ -71,6 +73,7 @@ impl Profile {
         grids.iter_mut().for_each(|(_, noise)| *noise /= power);
         Ok(Self {
             steps: Vec::new(),
+            all: Vec::new(),
             elements: elements as f64,
             zeros,
             grids,
@@ -137,7 +140,8 @@ impl Profile {
             .map(|setting| self.step(setting))
             .collect();
         all.sort_by(|a, b| b.rate.total_cmp(&a.rate).then(a.noise.total_cmp(&b.noise)));
-        self.steps = hull(all);
+        self.steps = hull(&all);
+        self.all = all;
     }
 
     fn step(&self, setting: Setting) -> Step {
@@ -152,14 +156,6 @@ impl Profile {
             noise,
         }
     }
-
-    /// The noise that the step to this place adds for each bit that it saves.
-    pub(super) fn slope(&self, place: usize) -> f64 {
-        match (place.checked_sub(1).and_then(|before| self.steps.get(before)), self.steps.get(place)) {
-            (Some(before), Some(after)) => slope(before, after),
-            _ => 0.0,
-        }
-    }
 }
 
 /// The noise of the outputs for that of the weights; weights that can't be noisy tell nothing.
@@ -170,7 +166,8 @@ fn gain(outputs: f64, weights: f64) -> f64 {
     }
 }
 
-fn slope(before: &Step, after: &Step) -> f64 {
+/// The noise that a step adds for each bit that it saves.
+pub(super) fn slope(before: &Step, after: &Step) -> f64 {
     let saved = before.rate - after.rate;
     match saved > 0.0 {
         true => (after.noise - before.noise) / saved,
@@ -189,9 +186,9 @@ fn entropy(sparsity: f64) -> f64 {
 
 /// The lower convex hull of steps in the order of fewer bits: each adds the least noise for a bit that there is, and none is worse
 /// than one of fewer bits.
-fn hull(all: Vec<Step>) -> Vec<Step> {
+fn hull(all: &[Step]) -> Vec<Step> {
     let mut hull: Vec<Step> = Vec::new();
-    for step in all {
+    for &step in all {
         while let Some(last) = hull.last() {
             // The first one, the layer as it is, has no noise, and stays.
             let worse = hull.len() > 1 && step.noise <= last.noise;
@@ -218,7 +215,7 @@ mod tests {
             rate,
             noise,
         });
-        let found = hull(steps.collect());
+        let found = hull(&steps.collect::<Vec<_>>());
         assert_eq!((found[0].rate, found[0].noise), (32.0, 0.0));
         assert_eq!(found.last().map(|step| step.rate), Some(2.0));
         let slopes: Vec<f64> = found.windows(2).map(|pair| slope(&pair[0], &pair[1])).collect();
