@@ -152,7 +152,10 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
             let valid = Validator::default().validate(graph.clone());
             let found = run(&valid.map_err(|findings| Misfit(findings.to_string()))?)?;
             let drop = difference(&expected, &found).map_err(Misfit)?;
-            Ok(Judgement { drop, noise: drop * drop })
+            Ok(Judgement {
+                drop,
+                noise: drop * drop,
+            })
         };
         let found = search(graph, &options, &folding, &mut judge).map_err(|Misfit(message)| message)?;
         Ok(found.applied.graph)

@@ -120,10 +120,15 @@ fn classes(labels: &Array, output: &Array) -> Result<Vec<usize>, String> {
         ));
     }
     if indices {
-        let class = |(row, &label): (usize, &f32)| match label >= 0.0 && label.fract() == 0.0 && label < count as f32 {
-            true => Ok(label as usize),
-            false => Err(format!("example {row} is {label}: expected a class from 0 to {}", count - 1)),
-        };
+        let class =
+            |(row, &label): (usize, &f32)| match label >= 0.0 && label.fract() == 0.0 && label < count as f32
+            {
+                true => Ok(label as usize),
+                false => Err(format!(
+                    "example {row} is {label}: expected a class from 0 to {}",
+                    count - 1
+                )),
+            };
         return labels.iter().enumerate().map(class).collect();
     }
     let class = |(row, label): (usize, ndarray::ArrayViewD<f32>)| {

@@ -271,7 +271,8 @@ impl Optimization {
 
     /// Whether most of the numbers that were looked at are zeros.
     pub(crate) fn is_sparse(&self) -> bool {
-        let sum = |of: fn(&LayerChange) -> usize| -> usize { self.layers.iter().map(|row| of(&row.change)).sum() };
+        let sum =
+            |of: fn(&LayerChange) -> usize| -> usize { self.layers.iter().map(|row| of(&row.change)).sum() };
         sum(|change| change.zeros) * 2 > sum(|change| change.elements)
     }
 

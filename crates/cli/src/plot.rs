@@ -52,7 +52,13 @@ const LETTERS: usize = 28;
 ///
 /// # Errors
 /// When the chart can't be drawn.
-pub(crate) fn chart(title: &str, below: &str, axis: &str, panels: &[Panel], lines: &[Line]) -> Result<String, String> {
+pub(crate) fn chart(
+    title: &str,
+    below: &str,
+    axis: &str,
+    panels: &[Panel],
+    lines: &[Line],
+) -> Result<String, String> {
     let mut order: Vec<&Line> = lines.iter().collect();
     order.sort_by(|a, b| most(b).total_cmp(&most(a)));
     let rows = u32::try_from(order.len()).unwrap_or(u32::MAX);
@@ -91,7 +97,14 @@ fn style(size: i32) -> TextStyle<'static> {
     TextStyle::from((FONT, size).into_font()).color(&INK)
 }
 
-fn draw<'s>(root: &Area<'s>, title: &str, below: &str, axis: &str, panels: &[Panel], lines: &[&Line]) -> Drawn<'s> {
+fn draw<'s>(
+    root: &Area<'s>,
+    title: &str,
+    below: &str,
+    axis: &str,
+    panels: &[Panel],
+    lines: &[&Line],
+) -> Drawn<'s> {
     root.draw(&Text::new(title.to_owned(), (16, 12), style(TITLE)))?;
     root.draw(&Text::new(below.to_owned(), (16, 36), style(SMALL)))?;
     let (low, high) = range(lines);
@@ -99,7 +112,9 @@ fn draw<'s>(root: &Area<'s>, title: &str, below: &str, axis: &str, panels: &[Pan
     let body = root.clone().margin(HEAD, 8, 8, 8);
     let mut left = 0;
     for (number, panel) in panels.iter().enumerate() {
-        let area = body.clone().shrink((left, 0), (PANEL - 12, HEIGHT.min(height) - HEAD - 16));
+        let area = body
+            .clone()
+            .shrink((left, 0), (PANEL - 12, HEIGHT.min(height) - HEAD - 16));
         left += PANEL as i32;
         let axis = if number == 0 { axis } else { "" };
         draw_panel(&area, panel, number, (low, high), axis, lines)?;
@@ -107,7 +122,10 @@ fn draw<'s>(root: &Area<'s>, title: &str, below: &str, axis: &str, panels: &[Pan
     for (i, line) in lines.iter().enumerate() {
         let (x, y) = (left + 8, i as i32 * ROW as i32 + 10);
         let colour = COLOURS[i % COLOURS.len()];
-        body.draw(&PathElement::new(vec![(x, y), (x + 24, y)], colour.stroke_width(2)))?;
+        body.draw(&PathElement::new(
+            vec![(x, y), (x + 24, y)],
+            colour.stroke_width(2),
+        ))?;
         mark(&body, i, (x + 12, y))?;
         let mut name: String = line.name.chars().take(LETTERS).collect();
         if name.len() < line.name.len() {

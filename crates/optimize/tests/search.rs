@@ -56,7 +56,9 @@ fn searched(options: &Search) -> Result<(Found, usize), OptimizeError> {
     let mut count = 0;
     let mut judge = |graph: &Graph| -> Result<Judgement, OptimizeError> {
         count += 1;
-        let drop = compare(&expected[0], &outputs(graph, &inputs)[0]).unwrap().max_rel;
+        let drop = compare(&expected[0], &outputs(graph, &inputs)[0])
+            .unwrap()
+            .max_rel;
         Ok(Judgement {
             drop,
             noise: drop * drop,
@@ -71,7 +73,10 @@ fn bits(recipe: &Recipe) -> f64 {
     let graph = network();
     let all = weights(&graph);
     let of = |layer: &LayerRecipe| {
-        let weight = all.iter().find(|weight| *weight.origin.layer == *layer.name).unwrap();
+        let weight = all
+            .iter()
+            .find(|weight| *weight.origin.layer == *layer.name)
+            .unwrap();
         let elements: usize = weight.shape.iter().product();
         (1.0 - layer.setting.sparsity) * f64::from(layer.setting.bits.unwrap_or(32)) * elements as f64
     };
@@ -83,7 +88,11 @@ fn the_bound_is_kept_by_few_networks_and_wider_ones_are_smaller() {
     let mut before = f64::INFINITY;
     for max_drop in [1e-4, 1e-2, 0.1, 0.5] {
         let (found, count) = searched(&Search::within(max_drop)).unwrap();
-        assert!(found.judgement.drop <= max_drop, "{max_drop}: {:?}", found.judgement);
+        assert!(
+            found.judgement.drop <= max_drop,
+            "{max_drop}: {:?}",
+            found.judgement
+        );
         assert_eq!(count, found.evaluations);
         assert!(count <= 400);
         let now = bits(&found.recipe);
@@ -117,7 +126,12 @@ fn the_same_is_found_again_and_the_recipe_makes_it() {
         assert_eq!(values(a, &applied.graph), values(&b, &first.applied.graph));
     }
     for layer in &first.applied.layers {
-        let entry = first.recipe.layers.iter().find(|entry| entry.name == layer.layer).unwrap();
+        let entry = first
+            .recipe
+            .layers
+            .iter()
+            .find(|entry| entry.name == layer.layer)
+            .unwrap();
         assert_eq!(layer.bits, entry.setting.bits);
         let wanted = (entry.setting.sparsity * layer.elements as f64).round() as usize;
         assert!(layer.zeros >= wanted, "{layer:?}");
@@ -132,7 +146,10 @@ fn layers_that_are_kept_stay_as_they_are() {
     assert_eq!(found.recipe.layers.len(), 2);
     let second = |graph: &Graph| {
         let all = weights(graph);
-        let weight = all.iter().find(|weight| &*weight.origin.layer == "second").unwrap();
+        let weight = all
+            .iter()
+            .find(|weight| &*weight.origin.layer == "second")
+            .unwrap();
         weight.tensor(graph).unwrap().to_vec().unwrap()
     };
     assert_eq!(second(&found.applied.graph), second(&network()));
@@ -162,8 +179,18 @@ fn a_recipe_says_where_it_is_wrong() {
         ("simplify = true", 1, 1, "version"),
         ("version = 1\nlayers = 3", 2, 1, "layers"),
         ("version = 1\n[[layer]]\nname = \"a\"\nbit = 8", 4, 1, "bit"),
-        ("version = 1\n[[layer]]\nname = \"a\"\nbits = 40", 4, 8, "expected 2 to 16"),
-        ("version = 1\n[[layer]]\nname = \"a\"\nsparsity = 1.0", 4, 12, "no sparsity"),
+        (
+            "version = 1\n[[layer]]\nname = \"a\"\nbits = 40",
+            4,
+            8,
+            "expected 2 to 16",
+        ),
+        (
+            "version = 1\n[[layer]]\nname = \"a\"\nsparsity = 1.0",
+            4,
+            12,
+            "no sparsity",
+        ),
         ("version = 1\n[grid]\nscale = \"most\"", 3, 9, "expected max"),
         ("version = 1\n[grid]\nscale_bits = 0", 3, 14, "expected 1 to 24"),
         ("version = 1\n[grid", 2, 6, ""),
@@ -178,8 +205,14 @@ fn a_recipe_says_where_it_is_wrong() {
 fn a_recipe_for_layers_that_are_not_there_is_refused() {
     let text = "version = 1\n[[layer]]\nname = \"third\"\nbits = 8";
     let recipe = Recipe::parse(text).unwrap();
-    let error = recipe.apply(&network(), &Simplify::default()).unwrap_err().to_string();
-    assert!(error.contains("--recipe: line 3, column 8: third matches no layer"), "{error}");
+    let error = recipe
+        .apply(&network(), &Simplify::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("--recipe: line 3, column 8: third matches no layer"),
+        "{error}"
+    );
     assert!(error.contains("first, second, last"), "{error}");
 }
 
@@ -203,7 +236,11 @@ fn the_last_entry_that_matches_counts() {
         .collect();
     assert_eq!(
         told,
-        [("first", 480, Some(8)), ("second", 160, None), ("last", 40, Some(8))]
+        [
+            ("first", 480, Some(8)),
+            ("second", 160, None),
+            ("last", 40, Some(8))
+        ]
     );
     assert_eq!(applied.quantization.parameters.len(), 2);
 }

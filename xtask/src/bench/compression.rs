@@ -28,9 +28,24 @@ const UNITS: [usize; 3] = [4096, 4096, 1000];
 
 /// The schemes: what they are, whether each channel has a scale, the significant bits of scales, and how it is written.
 const SCHEMES: [(&str, bool, u32, Compression); 5] = [
-    ("per channel (the default)", true, GridRule::SHORT, Compression::Smallest),
-    ("per channel, less effort", true, GridRule::SHORT, Compression::Deflate),
-    ("per channel, `--scale-bits 24`", true, EXACT, Compression::Smallest),
+    (
+        "per channel (the default)",
+        true,
+        GridRule::SHORT,
+        Compression::Smallest,
+    ),
+    (
+        "per channel, less effort",
+        true,
+        GridRule::SHORT,
+        Compression::Deflate,
+    ),
+    (
+        "per channel, `--scale-bits 24`",
+        true,
+        EXACT,
+        Compression::Smallest,
+    ),
     ("per channel, `--power-of-two`", true, 1, Compression::Smallest),
     ("`--per-tensor`", false, GridRule::SHORT, Compression::Smallest),
 ];
@@ -71,7 +86,11 @@ pub(super) fn run(root: &Path) -> Result<String, Failure> {
                 bias_correction: None,
             },
         )?;
-        let noise = quantized.layers.iter().map(|layer| layer.sqnr).fold(f64::INFINITY, f64::min);
+        let noise = quantized
+            .layers
+            .iter()
+            .map(|layer| layer.sqnr)
+            .fold(f64::INFINITY, f64::min);
         let graph = validated(quantized.graph)?;
         let mut write = WriteOptions::default();
         write.quantization = Some(quantized.quantization);
@@ -112,7 +131,7 @@ fn vgg16() -> Result<Graph, Failure> {
     let mut seed = 1;
     let mut value = graph.input("image", Shape::batched(&[3, 224, 224]), Layout::ChannelsFirst);
     let mut channels = 3;
-    let mut push = |graph: &mut Graph, op: caribou_ir::Op, value, name: &str| {
+    let push = |graph: &mut Graph, op: caribou_ir::Op, value, name: &str| {
         graph.apply(op, &[value], &Origin::new(name, "layer"))
     };
     let relu = || Activate {
@@ -141,7 +160,12 @@ fn vgg16() -> Result<Graph, Failure> {
             padding: Padding::none(2),
             rounding: Rounding::Floor,
         };
-        value = push(&mut graph, pool.into(), value, &format!("block{}_pool", block + 1))?;
+        value = push(
+            &mut graph,
+            pool.into(),
+            value,
+            &format!("block{}_pool", block + 1),
+        )?;
     }
     value = push(&mut graph, Reshape::flatten().into(), value, "flatten")?;
     let mut inputs = channels * 7 * 7;

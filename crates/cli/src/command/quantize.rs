@@ -82,7 +82,11 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
         scheme,
         per_channel: !options.per_tensor,
         scale: options.scale,
-        scale_bits: if options.power_of_two { 1 } else { options.scale_bits },
+        scale_bits: if options.power_of_two {
+            1
+        } else {
+            options.scale_bits
+        },
     };
     let precision = options.subject.target.precision;
     let scheme = match (precision, options.scheme) {

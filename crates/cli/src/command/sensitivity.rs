@@ -195,7 +195,14 @@ fn chart(
         (
             Panel {
                 title: "share of zeros".into(),
-                levels: zeros.iter().map(|&at| format!("{:.4}", options.levels[at]).trim_end_matches('0').to_owned()).collect(),
+                levels: zeros
+                    .iter()
+                    .map(|&at| {
+                        format!("{:.4}", options.levels[at])
+                            .trim_end_matches('0')
+                            .to_owned()
+                    })
+                    .collect(),
             },
             zeros,
         ),

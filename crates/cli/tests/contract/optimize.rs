@@ -26,7 +26,9 @@ fn outputs(archive: &Path, images: &Path) -> Array {
         input_shapes: vec![images.shape().iter().map(|&size| Some(size)).collect()],
         ..ReadOptions::default()
     };
-    let import = Dl4jReader.read(&Source::open(archive).unwrap(), &options).unwrap();
+    let import = Dl4jReader
+        .read(&Source::open(archive).unwrap(), &options)
+        .unwrap();
     let graph = Validator::default().validate(import.graph).unwrap();
     Session::new(&graph).run(&[images]).unwrap().remove(0)
 }
@@ -79,10 +81,19 @@ fn optimize_keeps_its_bound_of_accuracy_on_real_digits() {
     let (archive, recipe, report) = (place("o.zip"), place("o.toml"), place("o.json"));
     let plain = place("plain.zip");
     assert_eq!(
-        caribou(&["convert", text(&model), "-o", text(&plain)]).status.code(),
+        caribou(&["convert", text(&model), "-o", text(&plain)])
+            .status
+            .code(),
         Some(0)
     );
-    let mut options = vec!["optimize", text(&model), "-o", text(&archive), "--max-drop", "0.01"];
+    let mut options = vec![
+        "optimize",
+        text(&model),
+        "-o",
+        text(&archive),
+        "--max-drop",
+        "0.01",
+    ];
     options.extend(["--inputs", text(&images), "--labels", text(&labels)]);
     options.extend(["--save-recipe", text(&recipe), "--report", text(&report)]);
     let done = caribou(&options);
@@ -91,7 +102,12 @@ fn optimize_keeps_its_bound_of_accuracy_on_real_digits() {
     let lost = accuracy(&outputs(&plain, &images), &labels) - accuracy(&outputs(&archive, &images), &labels);
     assert!(lost <= 0.01, "lost {lost}");
     let size = |path: &Path| std::fs::metadata(path).unwrap().len();
-    assert!(size(&archive) * 4 < size(&plain), "{} {}", size(&archive), size(&plain));
+    assert!(
+        size(&archive) * 4 < size(&plain),
+        "{} {}",
+        size(&archive),
+        size(&plain)
+    );
     let told: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
     let found = &told["optimization"]["search"];
     assert_eq!(found["measure"], "accuracy");
@@ -104,7 +120,14 @@ fn optimize_keeps_its_bound_of_accuracy_on_real_digits() {
     assert!(told["optimization"]["layers"][0]["bits"].is_u64());
     // The recipe makes the same archive again.
     let again = place("again.zip");
-    let mut options = vec!["optimize", text(&model), "-o", text(&again), "--recipe", text(&recipe)];
+    let mut options = vec![
+        "optimize",
+        text(&model),
+        "-o",
+        text(&again),
+        "--recipe",
+        text(&recipe),
+    ];
     options.extend(["--inputs", text(&images)]);
     assert_eq!(caribou(&options).status.code(), Some(0));
     assert!(std::fs::read(&archive).unwrap() == std::fs::read(&again).unwrap());
@@ -118,7 +141,14 @@ fn optimize_keeps_its_bound_of_deviation() {
     let (archive, plain) = (place("o.zip"), place("plain.zip"));
     let converted = caribou(&["convert", text(&model), "-o", text(&plain)]);
     assert_eq!(converted.status.code(), Some(0));
-    let mut options = vec!["optimize", text(&model), "-o", text(&archive), "--max-drop", "0.02"];
+    let mut options = vec![
+        "optimize",
+        text(&model),
+        "-o",
+        text(&archive),
+        "--max-drop",
+        "0.02",
+    ];
     options.extend(["--inputs", text(&images)]);
     let done = caribou(&options);
     assert_eq!(done.status.code(), Some(0));
@@ -134,7 +164,14 @@ fn optimize_tells_that_its_examples_are_seeded_where_none_are_given() {
     let directory = tempfile::tempdir().unwrap();
     let archive = directory.path().join("o.zip");
     let model = case("digits_cnn").join("model.h5");
-    let done = caribou(&["optimize", text(&model), "-o", text(&archive), "--max-drop", "0.05"]);
+    let done = caribou(&[
+        "optimize",
+        text(&model),
+        "-o",
+        text(&archive),
+        "--max-drop",
+        "0.05",
+    ]);
     let said = String::from_utf8(done.stdout).unwrap();
     assert!(said.contains("8 seeded examples"), "{said}");
 }
@@ -149,7 +186,10 @@ fn optimize_refuses_by_the_name_of_the_option() {
         std::fs::write(place(name), said).unwrap();
         place(name)
     };
-    let unknown = write("unknown.toml", "version = 1\n\n[[layer]]\nname = \"dense\"\nbit = 8\n");
+    let unknown = write(
+        "unknown.toml",
+        "version = 1\n\n[[layer]]\nname = \"dense\"\nbit = 8\n",
+    );
     let absent = write("absent.toml", "version = 1\n[[layer]]\nname = \"dense_9\"\n");
     let narrow = write("narrow.toml", "version = 1\n[[layer]]\nname = \"*\"\nbits = 2\n");
     let short = place("short.npy");
@@ -157,21 +197,51 @@ fn optimize_refuses_by_the_name_of_the_option() {
     for (given, code, said) in [
         (vec!["--max-drop", "1.5"], 2, "--max-drop: 1.5 is no bound"),
         (vec!["--max-drop", "-0.5"], 2, "--max-drop: -0.5 is no bound"),
-        (vec!["--max-drop", "0.1", "--keep", "nothing*"], 2, "nothing* matches no layer"),
         (
-            vec!["--max-drop", "0.1", "--inputs", text(&images), "--labels", text(&short)],
+            vec!["--max-drop", "0.1", "--keep", "nothing*"],
+            2,
+            "nothing* matches no layer",
+        ),
+        (
+            vec![
+                "--max-drop",
+                "0.1",
+                "--inputs",
+                text(&images),
+                "--labels",
+                text(&short),
+            ],
             2,
             "expected classes of shape [400]",
         ),
         (
-            vec!["--max-drop", "0.1", "--inputs", text(&images), "--labels", text(&images)],
+            vec![
+                "--max-drop",
+                "0.1",
+                "--inputs",
+                text(&images),
+                "--labels",
+                text(&images),
+            ],
             2,
             "--labels",
         ),
-        (vec!["--max-drop", "0.1", "--labels", text(&labels)], 2, "--inputs"),
+        (
+            vec!["--max-drop", "0.1", "--labels", text(&labels)],
+            2,
+            "--inputs",
+        ),
         (vec!["--recipe", text(&unknown)], 2, "line 5, column 1"),
-        (vec!["--recipe", text(&absent)], 2, "line 3, column 8: dense_9 matches no layer"),
-        (vec!["--recipe", text(&narrow), "--max-drop", "0.001"], 1, "--max-drop 0.001"),
+        (
+            vec!["--recipe", text(&absent)],
+            2,
+            "line 3, column 8: dense_9 matches no layer",
+        ),
+        (
+            vec!["--recipe", text(&narrow), "--max-drop", "0.001"],
+            1,
+            "--max-drop 0.001",
+        ),
     ] {
         let mut options = vec!["optimize", text(&model), "-o", text(&archive)];
         options.extend(given.iter().copied());

@@ -119,7 +119,8 @@ fn balance(layers: &mut HashMap<usize, Layer>, (first, second): (usize, usize)) 
         })
         .collect();
     let inverse: Vec<f64> = factors.iter().map(|factor| 1.0 / factor).collect();
-    a.kernel.scale(&mut a.weight, &inverse, &vec![1.0; a.kernel.inputs]);
+    a.kernel
+        .scale(&mut a.weight, &inverse, &vec![1.0; a.kernel.inputs]);
     b.kernel.scale(&mut b.weight, &vec![1.0; b.kernel.out], &factors);
     for (bias, factor) in a.bias.iter_mut().flatten().zip(&inverse) {
         *bias = (f64::from(*bias) * factor) as f32;

@@ -147,7 +147,11 @@ impl Recipe {
                     Some(Place::Line { line, column }) => format!("line {line}, column {column}: "),
                     _ => String::new(),
                 };
-                let message = format!("{place}{} matches no layer with weights; {}", entry.name, names_of(all));
+                let message = format!(
+                    "{place}{} matches no layer with weights; {}",
+                    entry.name,
+                    names_of(all)
+                );
                 return Err(OptimizeError::option(OPTION, message));
             }
         }

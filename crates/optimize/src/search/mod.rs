@@ -145,7 +145,10 @@ pub fn search<E: From<OptimizeError>>(
     let judgement = (trial.judge)(&applied.graph)?;
     let evaluations = trial.evaluations + 1;
     if !trial.holds(judgement) {
-        let message = format!("{}: the network that was found moves by {:.1e}", options.max_drop, judgement.drop);
+        let message = format!(
+            "{}: the network that was found moves by {:.1e}",
+            options.max_drop, judgement.drop
+        );
         return Err(OptimizeError::option("--max-drop", message).into());
     }
     Ok(Found {

@@ -43,7 +43,11 @@ impl Profile {
     /// # Errors
     /// When weights can't be read, or are NaN.
     pub(super) fn of(base: &Graph, weights: &[Weight], options: &Search) -> Result<Self, OptimizeError> {
-        let mut zeros: Vec<(f64, f64)> = options.sparsities.iter().map(|&sparsity| (sparsity, 0.0)).collect();
+        let mut zeros: Vec<(f64, f64)> = options
+            .sparsities
+            .iter()
+            .map(|&sparsity| (sparsity, 0.0))
+            .collect();
         let mut grids: Vec<(u32, f64)> = options.bits.iter().map(|&bits| (bits, 0.0)).collect();
         let (mut power, mut elements) = (0f64, 0usize);
         for weight in weights {
@@ -209,7 +213,15 @@ mod tests {
 
     #[test]
     fn a_hull_starts_as_it_is_and_grows_steeper() {
-        let points = [(32.0, 0.0), (16.0, 1.0), (16.0, 3.0), (8.0, 1.5), (6.0, 9.0), (4.0, 8.0), (2.0, 40.0)];
+        let points = [
+            (32.0, 0.0),
+            (16.0, 1.0),
+            (16.0, 3.0),
+            (8.0, 1.5),
+            (6.0, 9.0),
+            (4.0, 8.0),
+            (2.0, 40.0),
+        ];
         let steps = points.iter().map(|&(rate, noise)| Step {
             setting: Setting::default(),
             rate,
