@@ -171,7 +171,7 @@ fn change(
     let outputs = truth.outputs(&graph)?;
     let drop = measure.drop(&graph, &outputs)?;
     if let Some(bound) = options.max_drop
-        && !(drop <= bound)
+        && drop > bound
     {
         return Err(Failure::Differ(format!(
             "--max-drop {bound}: the network falls behind by {drop:.2e}"
