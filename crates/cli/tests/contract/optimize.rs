@@ -103,7 +103,7 @@ fn optimize_keeps_its_bound_of_accuracy_on_real_digits() {
     assert!(lost <= 0.01, "lost {lost}");
     let size = |path: &Path| std::fs::metadata(path).unwrap().len();
     assert!(
-        size(&archive) * 4 < size(&plain),
+        size(&archive) * 2 < size(&plain),
         "{} {}",
         size(&archive),
         size(&plain)
