@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_outputs_counts_and_no_number_is_wrong() {
-        let of = |values: &[f32]| predicted(values.to_vec().into_iter());
+        let of = |values: &[f32]| predicted(values.iter().copied());
         assert_eq!(of(&[0.1, 0.7, 0.7]), Some(1));
         assert_eq!(of(&[0.1, f32::NAN]), None);
         assert_eq!((of(&[0.5]), of(&[0.6])), (Some(0), Some(1)));

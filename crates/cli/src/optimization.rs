@@ -249,7 +249,7 @@ impl Optimization {
     pub(crate) fn change(&self) -> Change {
         match self.pass {
             _ if !self.rewrites.is_empty() || !self.units.is_empty() => Change::Rewritten,
-            "prune" => Change::Pruned,
+            "prune" | "optimize" => Change::Pruned,
             _ => Change::InPlace,
         }
     }
