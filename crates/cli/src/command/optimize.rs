@@ -2,7 +2,7 @@
 
 use super::selected::{Inputs, Layers, number};
 use crate::archive::{Changed, Model};
-use crate::args::{Arguments, Subject};
+use crate::args::{Arguments, PrecisionChoice, Subject};
 use crate::destination::{self, Destination};
 use crate::failure::Failure;
 use crate::labels::{Labels, loss};
@@ -47,6 +47,10 @@ pub(crate) struct Optimize {
 const SEEDED: usize = 8;
 
 pub(crate) fn run(options: &Optimize, arguments: &Arguments) -> Result<(), Failure> {
+    if options.subject.target.precision != PrecisionChoice::Single {
+        let message = "--precision: the grids of a recipe are of 32-bit numbers; quantize by --precision alone";
+        return Err(Failure::Usage(message.into()));
+    }
     let given = options.recipe.as_deref().map(read).transpose()?;
     let target = &options.subject.target;
     let mut saved = match &options.save_recipe {

@@ -86,13 +86,10 @@ pub(crate) fn change(
         let whole = masked(&model.graph, &shrunk.cuts).map_err(Failure::optimize)?;
         let whole = model::validated(&options.subject.model, whole, &limits)?;
         report.masked = Some(proven(truth, &whole, &graph)?);
-        report.deviation = Some(truth.deviation(&graph)?);
     }
     Ok(Changed {
-        graph,
-        report,
         findings,
-        quantization: None,
+        ..Changed::judged(graph, report, truth)?
     })
 }
 
