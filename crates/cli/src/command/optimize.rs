@@ -48,7 +48,8 @@ const SEEDED: usize = 8;
 
 pub(crate) fn run(options: &Optimize, arguments: &Arguments) -> Result<(), Failure> {
     if options.subject.target.precision != PrecisionChoice::Single {
-        let message = "--precision: the grids of a recipe are of 32-bit numbers; quantize by --precision alone";
+        let message =
+            "--precision: the grids of a recipe are of 32-bit numbers; quantize by --precision alone";
         return Err(Failure::Usage(message.into()));
     }
     let given = options.recipe.as_deref().map(read).transpose()?;
