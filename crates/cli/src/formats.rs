@@ -37,6 +37,30 @@ fn readers(parts: &Parts, solver: Option<Source>, mean_file: Option<Source>) -> 
     ]
 }
 
+/// The endings of names, and the reader of the format that they stand for.
+const ENDINGS: [(&str, &str); 10] = [
+    (".prototxt", "caffe"),
+    (".caffemodel", "caffe"),
+    (".caffemodel.h5", "caffe"),
+    (".h5", "keras"),
+    (".json", "keras"),
+    (".hdf5", "keras"),
+    (".keras", "keras"),
+    (".pb", "tensorflow"),
+    (".pbtxt", "tensorflow"),
+    (".zip", "dl4j"),
+];
+
+/// The reader of the format that files are called by: the first of them whose name says one.
+fn called(files: &[Option<&Path>]) -> Option<&'static str> {
+    let names = files.iter().flatten().filter_map(|path| path.file_name());
+    let mut names = names.map(|name| name.to_string_lossy().to_ascii_lowercase());
+    names.find_map(|name| {
+        let ending = ENDINGS.iter().find(|(ending, _)| name.ends_with(ending));
+        ending.map(|(_, reader)| *reader)
+    })
+}
+
 /// A model's files, and who reads them.
 pub(crate) struct Opened {
     pub(crate) source: Source,
@@ -53,11 +77,15 @@ pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
     let mut source = map(first)?;
     let solver = parts.solver.as_deref().map(map).transpose()?;
     let mean_file = parts.mean_file.as_deref().map(map).transpose()?;
-    let found = readers(parts, solver, mean_file)
-        .into_iter()
-        .map(|reader| (reader.probe(&source), reader));
+    let called = called(&[Some(first), weights]);
+    let found = readers(parts, solver, mean_file).into_iter().map(|reader| {
+        let named = called == Some(reader.name());
+        ((reader.probe(&source), named), reader)
+    });
+    // A file that is damaged at its start is of no format by its content: the reader of the format that it is called
+    // by tells where it goes wrong.
     let best = found.max_by_key(|(confidence, _)| *confidence);
-    let Some((_, reader)) = best.filter(|(confidence, _)| *confidence > Confidence::No) else {
+    let Some((_, reader)) = best.filter(|(confidence, _)| *confidence > (Confidence::No, false)) else {
         return Err(Failure::Model {
             message: format!("{}: it is of no format that caribou reads", first.display()),
             help: "expected a Keras .h5, .keras or .json file, a Caffe .prototxt or .caffemodel, a TensorFlow .pb, .pbtxt or SavedModel \

@@ -20,6 +20,7 @@ use caribou_ir::{
 use net::State;
 pub use preprocessing::{Apply, Preprocessing};
 use schema::{NetParameter, SolverParameter};
+use text::Unknown;
 use weights::Weights;
 
 /// Reads Caffe networks.
@@ -72,11 +73,17 @@ impl Reader for CaffeReader {
                 "it holds one array of numbers, such as a mean image, and no network".into(),
                 MEAN,
             )),
+            // Whoever names such a file as a network wants to know where it stops being one.
+            Kind::Unknown if !is_text(source.bytes()) => {
+                weights::network(source, &options.limits, &mut findings)
+                    .map_err(|error| damaged(error.to_string(), BINARY))
+            }
             Kind::Text | Kind::Unknown => {
                 text::parse::<NetParameter>(source.bytes(), "NetParameter", &options.limits)
                     .map_err(|error| damaged(error.to_string(), NETWORK))
             }
         }?;
+        let foreign = parsed.unknown.first().map(Unknown::to_string);
         let state = State {
             training: self.training,
             level: self.level,
@@ -84,11 +91,15 @@ impl Reader for CaffeReader {
         };
         let net = net::normalize(parsed, &state, options.strict, &mut findings);
         if net.layers.is_empty() {
-            return Err(damaged("the network has no layers in this phase".into(), NETWORK));
+            let mut message = "the network has no layers in this phase".to_owned();
+            if let Some(foreign) = foreign {
+                message = format!("{foreign}; {message}");
+            }
+            return Err(damaged(message, NETWORK));
         }
         let own = Some(source).filter(|source| Kind::of(source) == Kind::Network);
         let weights = match source.weights().or(own) {
-            Some(file) => Weights::open(file, &options.limits).map_err(|error| ReadError::Format {
+            Some(file) => Weights::open(file, &options.limits, &mut findings).map_err(|error| ReadError::Format {
                 path: file.path().to_path_buf(),
                 message: error.to_string(),
                 help:
@@ -171,6 +182,7 @@ fn keep_preprocessing(training: &mut Training) {
 const NETWORK: &str = "expected a network as text, as Caffe reads it";
 const TEXT: &str =
     "give the network as text, and this file with --weights: deploy.prototxt --weights net.caffemodel";
+const BINARY: &str = "expected a network of Caffe as text (.prototxt) or in binary form (.caffemodel); check that the file arrived whole";
 const MEAN: &str = "give the network, and this file with --mean-file";
 
 /// What a file of Caffe holds.
@@ -198,6 +210,12 @@ impl Kind {
             () => Self::Unknown,
         }
     }
+}
+
+/// Whether the bytes may be text, as far as they are looked at: in any encoding, but without the bytes that no text has.
+fn is_text(bytes: &[u8]) -> bool {
+    let odd = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace() && *byte != 0x0b;
+    !bytes[..bytes.len().min(PROBED)].iter().any(odd)
 }
 
 /// Bytes that are looked at to tell a network: comments in front of it may be long.

@@ -37,7 +37,12 @@ impl Time {
                         time.continues.insert(bottom.clone());
                         continue;
                     }
-                    // What every step sees has no steps.
+                    // States have a single step, and what every step sees has none.
+                    (true, position) if position + states(layer) >= layer.bottoms.len() => {
+                        time.first.extend(of.iter().map(|&name| name.to_owned()));
+                        read_otherwise.insert(bottom.as_str());
+                        continue;
+                    }
                     (true, _) => {
                         read_otherwise.insert(bottom.as_str());
                         continue;
@@ -54,6 +59,16 @@ impl Time {
         time.continues
             .retain(|name| !read_otherwise.contains(name.as_str()));
         time
+    }
+}
+
+/// How many bottoms of a recurrent layer are states, which are the last ones.
+fn states(layer: &Layer) -> usize {
+    let parameters = layer.parameters.recurrent_param.as_ref();
+    match parameters.is_some_and(|parameters| parameters.expose_hidden()) {
+        true if layer.kind == "LSTM" => 2,
+        true => 1,
+        false => 0,
     }
 }
 

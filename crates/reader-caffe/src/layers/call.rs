@@ -1,11 +1,14 @@
 //! What a layer's function works with.
 
-use super::{MISFIT, PARAMETER, WEIGHT};
+use super::{MISFIT, NOT_FINITE, PARAMETER, WEIGHT};
 use crate::net::{Layer, Net};
 use crate::schema::LayerParameter;
 use crate::weights::Weights;
 use caribou_ir::op::{Op, Transpose};
-use caribou_ir::{Code, Dim, Finding, Findings, Graph, Limits, Origin, Shape, ShapeError, Tensor, ValueId};
+use caribou_ir::{
+    Code, Dim, Finding, Findings, Graph, Limits, Origin, Shape, ShapeError, Tensor, TensorError,
+    ValueId,
+};
 
 /// One layer, with all that its function needs.
 pub(crate) struct Call<'a> {
@@ -157,13 +160,21 @@ impl Call<'_> {
                 format!("a blob of shape {expected:?} is larger than the limit"),
             ));
         }
-        Ok(match self.weights.blob(self.net, self.layer, index, expected) {
-            Ok(tensor) => tensor,
-            Err(message) => {
-                self.findings.push(Finding::error(WEIGHT, &self.origin, message));
-                Tensor::filled(expected, 0.0)
+        let found = self.weights.blob(self.net, self.layer, index, expected);
+        let found = found.map_err(|message| (WEIGHT, message)).and_then(|tensor| {
+            let wrong = not_finite(&tensor).map_err(|error| (WEIGHT, format!("blob {index}: {error}")))?;
+            match wrong {
+                None => Ok(tensor),
+                Some((at, value, count)) => Err((
+                    NOT_FINITE,
+                    format!("blob {index} of shape {expected:?} holds {value} at {at}, and {count} such numbers in all"),
+                )),
             }
-        })
+        });
+        Ok(found.unwrap_or_else(|(code, message)| {
+            self.findings.push(Finding::error(code, &self.origin, message));
+            Tensor::filled(expected, 0.0)
+        }))
     }
 
     /// Whether zeros stand in place of all weights.
@@ -187,4 +198,20 @@ impl Call<'_> {
             );
         }
     }
+}
+
+/// The place of the first number that is NaN or infinite, as if the array were flat, that number, and how many there are.
+fn not_finite(tensor: &Tensor) -> Result<Option<(usize, f32, usize)>, TensorError> {
+    let (mut seen, mut count, mut first) = (0, 0, None);
+    tensor.stream(|block| {
+        let wrong = block.iter().filter(|value| !value.is_finite()).count();
+        if wrong > 0 && first.is_none() {
+            let at = block.iter().position(|value| !value.is_finite());
+            first = at.map(|at| (seen + at, block[at]));
+        }
+        seen += block.len();
+        count += wrong;
+        Ok::<(), TensorError>(())
+    })?;
+    Ok(first.map(|(at, value)| (at, value, count)))
 }

@@ -1,7 +1,9 @@
 //! Functions of one number that are not called activations, and those that forks add.
 
 use super::{Call, OPTION, Tops};
-use caribou_ir::op::{Activation, Constant, Elementwise, ElementwiseKind, Identity, Unary, UnaryKind};
+use caribou_ir::op::{
+    Activation, Constant, Elementwise, ElementwiseKind, Identity, LogSoftmax, Op, Unary, UnaryKind,
+};
 use caribou_ir::{Finding, Tensor, ValueId};
 
 type Made = Result<ValueId, Box<Finding>>;
@@ -89,17 +91,39 @@ pub(super) fn exponential(call: &mut Call<'_>) -> Tops {
     Ok(vec![call.apply(Activation::Exponential, &[exponent])?])
 }
 
+/// The logarithm of what a softmax or a sigmoid gives, which is a function of what these read, and has no logarithm of
+/// its own. Where the probability is too small for a number, this is finite.
+fn of_probability(call: &mut Call<'_>, x: ValueId) -> Result<Option<ValueId>, Box<Finding>> {
+    let Some(node) = call.graph.producer(x) else {
+        return Ok(None);
+    };
+    let (op, inputs) = (node.op.clone(), node.inputs.clone());
+    Ok(match (op, &inputs[..]) {
+        (Op::Softmax(op), &[z]) => Some(call.apply(LogSoftmax { axis: op.axis }, &[z])?),
+        (Op::Activate(op), &[z]) if op.function == Activation::Sigmoid => {
+            // ln sigmoid(z) = -ln(1 + exp(-z)).
+            let minus = affine(call, z, -1.0, 0.0)?;
+            let y = call.apply(Activation::Softplus, &[minus])?;
+            Some(affine(call, y, -1.0, 0.0)?)
+        }
+        _ => None,
+    })
+}
+
 /// `Log`: the logarithm of `shift + scale * x` to a base.
 pub(super) fn logarithm(call: &mut Call<'_>) -> Tops {
     let parameters = call.parameters.log_param.unwrap_or_default();
     let log = log_of_base(call, parameters.base())?;
     let x = call.input()?;
-    let inner = affine(
-        call,
-        x,
-        f64::from(parameters.scale()),
-        f64::from(parameters.shift()),
-    )?;
+    let scale = f64::from(parameters.scale());
+    if parameters.shift() == 0.0
+        && scale > 0.0
+        && let Some(y) = of_probability(call, x)?
+    {
+        let y = affine(call, y, 1.0 / log, scale.ln() / log)?;
+        return Ok(vec![y]);
+    }
+    let inner = affine(call, x, scale, f64::from(parameters.shift()))?;
     let y = unary(call, UnaryKind::Log, inner)?;
     Ok(vec![affine(call, y, 1.0 / log, 0.0)?])
 }

@@ -6,6 +6,7 @@
 mod activation;
 mod arithmetic;
 mod axpy;
+mod bn;
 mod call;
 mod conv;
 mod deconv;
@@ -32,6 +33,8 @@ const MISFIT: Code = Code("C0302");
 const WEIGHT: Code = Code("C0303");
 /// A parameter that is known and can't be expressed.
 const OPTION: Code = Code("C0304");
+/// A number of a blob that is NaN or infinite.
+const NOT_FINITE: Code = Code("C0306");
 /// Something of the layer that trains otherwise.
 const TRAINING: Code = Code("C0305");
 
@@ -101,7 +104,7 @@ const ROWS: &[Row] = &[
     row("AbsVal", function::absolute),
     row("ArgMax", reduce::arg_max),
     row("Axpy", axpy::axpy),
-    row("BN", normalize::segnet_bn),
+    row("BN", bn::bn),
     row("BNLL", function::bnll),
     row("BatchNorm", norm::batch_norm),
     row("Bias", arithmetic::bias),
@@ -130,6 +133,7 @@ const ROWS: &[Row] = &[
     row("Permute", rearrange::permute),
     row("Pooling", pool::pooling),
     row("Power", function::power),
+    row("RNN", recurrent::rnn),
     row("ReLU", activation::relu),
     row("ReLU6", function::relu6),
     row("Reduction", reduce::reduction),

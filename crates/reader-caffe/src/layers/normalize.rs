@@ -1,7 +1,6 @@
-//! Normalisations by statistics of the example itself, and what forks call batch normalisation.
+//! Normalisations by statistics of the example itself.
 
-use super::{Call, MISFIT, OPTION, Tops};
-use crate::schema::bn_parameter::BnMode;
+use super::{Call, MISFIT, Tops};
 use caribou_ir::op::{
     Constant, Elementwise, ElementwiseKind, LayerNorm, NormEpsilon, Reduce, ReduceKind, Unary, UnaryKind,
 };
@@ -29,7 +28,7 @@ pub(super) fn mean_variance(call: &mut Call<'_>) -> Tops {
 }
 
 /// A number for each channel beside `[N, C, D…]`, or one for all.
-fn beside(call: &mut Call<'_>, x: ValueId, values: &Tensor) -> Result<ValueId, Box<Finding>> {
+pub(super) fn beside(call: &mut Call<'_>, x: ValueId, values: &Tensor) -> Result<ValueId, Box<Finding>> {
     let mut shape = vec![1; call.rank(x) - 1];
     shape[0] = values.len();
     let value = values
@@ -38,7 +37,7 @@ fn beside(call: &mut Call<'_>, x: ValueId, values: &Tensor) -> Result<ValueId, B
     call.apply(Constant { value }, &[])
 }
 
-fn elementwise(
+pub(super) fn elementwise(
     call: &mut Call<'_>,
     kind: ElementwiseKind,
     a: ValueId,
@@ -79,29 +78,4 @@ pub(super) fn unit_length(call: &mut Call<'_>) -> Tops {
     let unit = elementwise(call, ElementwiseKind::Multiply, x, factor)?;
     let scale = beside(call, x, &scale)?;
     Ok(vec![elementwise(call, ElementwiseKind::Multiply, unit, scale)?])
-}
-
-/// `BN` of SegNet, for inference: `scale * x + shift` with two blobs `[1, C, 1, 1]`.
-pub(super) fn segnet_bn(call: &mut Call<'_>) -> Tops {
-    let parameters = call.parameters.bn_param.clone().unwrap_or_default();
-    let x = call.input()?;
-    if call.weights.count(call.layer).is_some_and(|count| count > 2) {
-        return Err(call.refuse(
-            OPTION,
-            "only the BN of SegNet is known, which has two blobs: scale and shift",
-        ));
-    }
-    if parameters.bn_mode() != BnMode::Inference {
-        return Err(call.refuse(
-            OPTION,
-            "it normalises by the statistics of the batch (bn_mode is not INFERENCE), which other examples change",
-        ));
-    }
-    let channels = call.size(x, 1)?;
-    let shape = [1, channels, 1, 1];
-    let (scale, shift) = (call.blob(0, &shape)?, call.blob(1, &shape)?);
-    let scale = beside(call, x, &scale)?;
-    let shift = beside(call, x, &shift)?;
-    let y = elementwise(call, ElementwiseKind::Multiply, x, scale)?;
-    Ok(vec![elementwise(call, ElementwiseKind::Add, y, shift)?])
 }

@@ -3,7 +3,11 @@
 use super::conv::{check_sizes, per_axis};
 use super::{Call, MISFIT, OPTION, Tops};
 use crate::schema::pooling_parameter::{PoolMethod, RoundMode};
-use caribou_ir::op::{AverageDivisor, Padding, Pool, PoolKind, Reduce, ReduceKind, Rounding};
+use caribou_ir::ValueId;
+use caribou_ir::op::{
+    Activation, AverageDivisor, Elementwise, ElementwiseKind, Op, Padding, Pool, PoolKind, Reduce, ReduceKind,
+    Rounding, Unary, UnaryKind,
+};
 
 /// `Pooling`: the number of windows is rounded up unless a fork's parameter says otherwise, and an average divides by
 /// the cells of the window that lie on the image or its padding.
@@ -23,11 +27,19 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
         PoolMethod::Max => PoolKind::Max,
         PoolMethod::Ave => PoolKind::Average(AverageDivisor::PaddedCells),
         PoolMethod::AveExcPad | PoolMethod::AveTf => PoolKind::Average(AverageDivisor::InputCells),
-        PoolMethod::Stochastic => {
-            return Err(call.refuse(OPTION, "stochastic pooling can't be expressed"));
-        }
+        PoolMethod::Stochastic => PoolKind::Average(AverageDivisor::InputCells),
     };
+    let stochastic = p.pool() == PoolMethod::Stochastic;
+    if stochastic && !never_negative(call, x) {
+        return Err(call.refuse(
+            OPTION,
+            "it is stochastic pooling of numbers that may be negative, which can't be expressed; expected it behind a ReLU",
+        ));
+    }
     let pads = per_axis(call, "pad", &p.pad, [p.pad_h, p.pad_w], 2, Some(0))?;
+    if stochastic && pads != [0, 0] {
+        return Err(call.misconfigured("stochastic pooling has no padding"));
+    }
     let strides = per_axis(call, "stride", &p.stride, [p.stride_h, p.stride_w], 2, Some(1))?;
     if p.global_pooling() {
         if pads != [0, 0] || strides != [1, 1] {
@@ -38,17 +50,15 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
         } else {
             ReduceKind::Mean
         };
-        let axes = vec![2, 3];
-        return tops(call, |call| {
-            call.apply(
-                Reduce {
-                    kind,
-                    axes: axes.clone(),
-                    keep_dims: true,
-                },
-                &[x],
-            )
-        });
+        let op = Reduce {
+            kind,
+            axes: vec![2, 3],
+            keep_dims: true,
+        };
+        return match stochastic {
+            true => weighted(call, &op.into(), x),
+            false => tops(call, |call| call.apply(op, &[x])),
+        };
     }
     let kernel = per_axis(
         call,
@@ -113,13 +123,53 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
             Rounding::Ceil
         },
     };
-    tops(call, |call| call.apply(op.clone(), &[x]))
+    match stochastic {
+        true => weighted(call, &op.into(), x),
+        false => tops(call, |call| call.apply(op, &[x])),
+    }
+}
+
+/// Added to an average that may be zero before it divides. No result is off by more than this times the cells of a
+/// window, as none is above their sum.
+const NEGLIGIBLE: f64 = 1e-15;
+
+/// Stochastic pooling in use: each number of a window weighted by itself, `sum x^2 / sum x`, and zero for a window of
+/// zeros. The sums are averages over the same cells.
+fn weighted(call: &mut Call<'_>, average: &Op, x: ValueId) -> Tops {
+    if call.layer.is_training() {
+        return Err(call.refuse(OPTION, "stochastic pooling draws numbers in training"));
+    }
+    let square = call.apply(Unary { kind: UnaryKind::Square }, &[x])?;
+    let squares = call.apply(average.clone(), &[square])?;
+    let numbers = call.apply(average.clone(), &[x])?;
+    let numbers = super::function::affine(call, numbers, 1.0, NEGLIGIBLE)?;
+    let kind = UnaryKind::Reciprocal;
+    let one = call.apply(Unary { kind }, &[numbers])?;
+    let kind = ElementwiseKind::Multiply;
+    tops(call, |call| call.apply(Elementwise { kind }, &[squares, one]))
+}
+
+/// Whether a value is made by a ReLU, or handed on from one.
+fn never_negative(call: &Call<'_>, x: ValueId) -> bool {
+    let Some(node) = call.graph.producer(x) else {
+        return false;
+    };
+    match &node.op {
+        Op::Activate(op) => matches!(
+            op.function,
+            Activation::Relu | Activation::Sigmoid | Activation::BoundedRelu { slope: 0.0, threshold: 0.0, .. }
+        ),
+        Op::Noise(_) | Op::Identity(_) | Op::LocalResponseNorm(_) | Op::Pool(_) => {
+            node.inputs.iter().all(|&input| never_negative(call, input))
+        }
+        _ => false,
+    }
 }
 
 /// The top, with itself in place of a second one that nobody reads.
 fn tops(
     call: &mut Call<'_>,
-    make: impl FnOnce(&mut Call<'_>) -> Result<caribou_ir::ValueId, Box<caribou_ir::Finding>>,
+    make: impl FnOnce(&mut Call<'_>) -> Result<ValueId, Box<caribou_ir::Finding>>,
 ) -> Tops {
     let top = make(call)?;
     Ok(vec![top; call.layer.tops.len().max(1)])

@@ -1,21 +1,17 @@
 //! Layers of forks that change the size of images.
 
 use super::{Call, MISFIT, OPTION, Tops};
-use caribou_ir::op::{Coordinates, Interpolation, Resize, ResizeTarget};
+use caribou_ir::op::{Coordinates, Interpolation, Resize, ResizeTarget, Slice, SliceAxis};
+use caribou_ir::{Finding, ValueId};
 
-/// `Interp`: linear on both axes, the corners of the bottom on those of the top.
+/// `Interp`: linear on both axes, the corners of the bottom, less what `pad_beg` and `pad_end` cut, on those of the top.
 pub(super) fn interp(call: &mut Call<'_>) -> Tops {
     let p = call.parameters.interp_param.unwrap_or_default();
     let x = call.input()?;
     if call.rank(x) != 4 {
         return Err(call.refuse(MISFIT, format!("expected [N, C, H, W], found {}", call.shape(x))));
     }
-    if p.pad_beg() != 0 || p.pad_end() != 0 {
-        return Err(call.refuse(
-            OPTION,
-            "pad_beg and pad_end, which cut the image first, are not supported",
-        ));
-    }
+    let x = cut(call, x, [p.pad_beg(), p.pad_end()])?;
     let whole = |value: i32, what: &str| match usize::try_from(value) {
         Ok(value) if value > 0 => Ok(value),
         _ => Err(call.misconfigured(format!("{what} must be at least one"))),
@@ -44,6 +40,26 @@ pub(super) fn interp(call: &mut Call<'_>) -> Tops {
         target: ResizeTarget::Sizes(sizes),
     };
     Ok(vec![call.apply(op, &[x])?])
+}
+
+/// The image without the rows and columns that a negative padding takes from its beginning and end.
+fn cut(call: &mut Call<'_>, x: ValueId, pads: [i32; 2]) -> Result<ValueId, Box<Finding>> {
+    if pads == [0, 0] {
+        return Ok(x);
+    }
+    if pads.iter().any(|&pad| pad > 0) {
+        return Err(call.misconfigured("pad_beg and pad_end must not be above zero: the image is cut, never padded"));
+    }
+    let [before, after] = pads.map(|pad| pad.unsigned_abs() as usize);
+    let axes = [2, 3].map(|axis| {
+        let size = call.size(x, axis)?;
+        match size.checked_sub(after).filter(|&end| end > before) {
+            Some(end) => Ok(SliceAxis::range(axis, before as i64, Some(end as i64))),
+            None => Err(call.misconfigured(format!("nothing is left of the {size} cells of axis {axis}"))),
+        }
+    });
+    let axes = axes.into_iter().collect::<Result<Vec<SliceAxis>, _>>()?;
+    call.apply(Slice { axes }, &[x])
 }
 
 /// `Upsample` with one bottom: every cell repeated.

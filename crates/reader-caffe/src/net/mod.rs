@@ -1,10 +1,12 @@
 //! A network in one form: a list of layers with names, types, blobs and the parameters of today's `layer`, whatever
 //! words its file has, and only those that take part in the phase that was asked for.
 
+mod numbers;
 mod split;
 mod state;
 mod upgrade;
 
+pub(crate) use numbers::{NotFinite, not_finite};
 pub(crate) use split::unsplit;
 pub(crate) use state::State;
 
@@ -120,6 +122,7 @@ pub(crate) fn normalize(
         }
     }
     report(&parsed.unknown, &layers, strict, findings);
+    numbers::report(&parsed.not_finite, &layers, findings);
     Net {
         name: net.name().to_owned(),
         inputs: inputs(&net),

@@ -9,6 +9,7 @@ mod scan;
 
 pub(crate) use scan::{TextError, Unknown};
 
+use crate::net::{self, NotFinite};
 use crate::schema;
 use caribou_ir::{Limits, Place};
 use miette::Diagnostic;
@@ -24,6 +25,8 @@ pub(crate) struct Parsed<M> {
     pub(crate) layers: Vec<Place>,
     /// Fields that are not declared.
     pub(crate) unknown: Vec<Unknown>,
+    /// Parameters that are NaN or infinite.
+    pub(crate) not_finite: Vec<NotFinite>,
 }
 
 /// Reads a text file that holds one message `caffe.<name>`.
@@ -55,6 +58,7 @@ pub(crate) fn parse<M: prost::Message + Default>(
             .map_or(0, |label| label.offset());
         TextError::new(place(&scanned.text, offset), error.to_string())
     })?;
+    let not_finite = net::not_finite(&read, &scanned.layer, &scanned.layers);
     let message = read
         .transcode_to::<M>()
         .map_err(|error| TextError::at_start(error.to_string()))?;
@@ -63,6 +67,7 @@ pub(crate) fn parse<M: prost::Message + Default>(
         layer: scanned.layer,
         layers: scanned.layers,
         unknown: scanned.unknown,
+        not_finite,
     })
 }
 

@@ -55,6 +55,13 @@ impl Unknown {
     }
 }
 
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = format!("{} is no field of Caffe's that is known here", self.path());
+        TextError::new(self.place, message).fmt(f)
+    }
+}
+
 /// What [`scan`] finds.
 pub(super) struct Scanned {
     /// The text with blanks in place of unknown fields.

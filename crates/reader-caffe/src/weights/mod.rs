@@ -15,6 +15,9 @@ use std::collections::{HashMap, HashSet};
 /// Blobs that no layer reads.
 const UNUSED: Code = Code("C0201");
 
+/// What no file of weights has.
+const FOREIGN: Code = Code("C0202");
+
 /// Why a file of weights could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WeightError {
@@ -83,11 +86,27 @@ impl Weights {
     }
 
     /// The weights of a file.
-    pub(crate) fn open(source: &Source, limits: &Limits) -> Result<Self, WeightError> {
+    ///
+    /// # Errors
+    /// When it is damaged, or no file of weights.
+    pub(crate) fn open(
+        source: &Source,
+        limits: &Limits,
+        findings: &mut Findings,
+    ) -> Result<Self, WeightError> {
         if hdf5::is_hdf5(source.bytes()) {
             return hdf5::layers(source, limits).map(Self::stored);
         }
-        let layers = wire::layers(source, limits)?.into_iter();
+        let stored = wire::stored(source, limits)?;
+        if let Some((at, field)) = stored.foreign {
+            let message = format!(
+                "{}: byte {at}: the field {field} is none of a network's; it was passed over",
+                source.path().display()
+            );
+            let help = "check that the file arrived whole, and that it holds the weights of a Caffe network";
+            findings.push(Finding::new(Severity::Warning, FOREIGN, None, message).with_help(help));
+        }
+        let layers = stored.layers.into_iter();
         Ok(Self::stored(
             layers
                 .map(|layer| (layer.name, layer.blobs.into_iter().map(Some).collect()))

@@ -7,7 +7,7 @@
 use super::WeightError;
 use super::wire::{Message, TODAY, V0, V1, Value, whole};
 use crate::layers::{self, Support};
-use crate::net::unsplit;
+use crate::net::{self, unsplit};
 use crate::schema::{self, NetParameter};
 use crate::text::Parsed;
 use caribou_ir::{Code, Finding, Findings, Limits, Origin, Place, Severity, Source};
@@ -46,16 +46,20 @@ const NET_FIELDS: [(u64, bool); 9] = [
     (100, true),
 ];
 
+/// Whether a network has such a field, stored as its values are.
+pub(super) fn is_of_network(field: u64, value: &Value) -> bool {
+    let packed = field == 4;
+    NET_FIELDS
+        .iter()
+        .any(|&(known, length)| known == field && (packed || length == matches!(value, Value::Bytes(_))))
+}
+
 /// Whether the bytes are a network in binary form, as far as they are whole.
 pub(crate) fn is_network(source: &Source) -> bool {
     let mut net = whole(source);
     let mut layers = 0usize;
     while let Ok(Some((field, value))) = net.next() {
-        let packed = field == 4;
-        let fits = NET_FIELDS
-            .iter()
-            .any(|&(known, length)| known == field && (packed || length == matches!(value, Value::Bytes(_))));
-        if !fits {
+        if !is_of_network(field, &value) {
             return false;
         }
         let Value::Bytes(range) = value else { continue };
@@ -125,6 +129,7 @@ pub(crate) fn network(
         .ok_or_else(|| damaged("there is no message NetParameter".into()))?;
     let read = DynamicMessage::decode(descriptor, described.bytes.as_slice())
         .map_err(|error| damaged(error.to_string()))?;
+    let not_finite = net::not_finite(&read, &described.layer, &described.layers);
     let mut message: NetParameter = read.transcode_to().map_err(|error| damaged(error.to_string()))?;
     let connected = message.layer.iter().any(|layer| !layer.top.is_empty())
         || message.layers.iter().any(|layer| !layer.top.is_empty());
@@ -183,6 +188,7 @@ pub(crate) fn network(
         layer: places,
         layers: described.layers,
         unknown: Vec::new(),
+        not_finite,
     })
 }
 

@@ -3,6 +3,7 @@
 //! so that nothing is copied. Packed fields in several pieces, and numbers that are not packed, are ranges one behind
 //! the other.
 
+use super::network::is_of_network;
 use super::{Blob, WeightError};
 use caribou_ir::{DType, Endian, Limits, ReadAt, Source, Tensor, TensorData, TensorError};
 use memmap2::Mmap;
@@ -122,12 +123,29 @@ pub(super) const V1: (u64, u64, u64) = (2, 4, 6);
 /// The message of V0 within one of V1, and its name and blobs.
 pub(super) const V0: (u64, u64, u64) = (1, 1, 50);
 
-/// All layers of a `.caffemodel` that have blobs.
-pub(super) fn layers(source: &Source, limits: &Limits) -> Result<Vec<StoredLayer>, WeightError> {
+/// What a `.caffemodel` holds.
+pub(super) struct Stored {
+    /// All layers that have blobs.
+    pub(super) layers: Vec<StoredLayer>,
+    /// The first field that a network of Caffe does not have: where it begins, and its number.
+    pub(super) foreign: Option<(usize, u64)>,
+}
+
+/// Looks for the layers of a `.caffemodel`.
+///
+/// # Errors
+/// When it is damaged, or has nothing that a network has.
+pub(super) fn stored(source: &Source, limits: &Limits) -> Result<Stored, WeightError> {
     let mut net = whole(source);
     let mut layers = Vec::new();
+    let mut foreign = None;
     let mut total = 0u64;
-    while let Some((field, value)) = net.next()? {
+    loop {
+        let start = net.at;
+        let Some((field, value)) = net.next()? else { break };
+        if !is_of_network(field, &value) {
+            foreign.get_or_insert((start, field));
+        }
         let Value::Bytes(range) = value else { continue };
         let fields = match field {
             field if field == TODAY.0 => TODAY,
@@ -145,7 +163,12 @@ pub(super) fn layers(source: &Source, limits: &Limits) -> Result<Vec<StoredLayer
             )));
         }
     }
-    Ok(layers)
+    match foreign {
+        Some((at, field)) if layers.is_empty() => {
+            net.damaged(at, &format!("the field {field} is none of a network's, and no layer has weights"))
+        }
+        foreign => Ok(Stored { layers, foreign }),
+    }
 }
 
 /// The one blob of a `.binaryproto`.
