@@ -91,10 +91,16 @@ impl Reader for CaffeReader {
         };
         let net = net::normalize(parsed, &state, options.strict, &mut findings);
         if net.layers.is_empty() {
-            let mut message = "the network has no layers in this phase".to_owned();
-            if let Some(foreign) = foreign {
-                message = format!("{foreign}; {message}");
-            }
+            let message = match foreign {
+                Some(foreign) => format!("{foreign}; the network has no layers in this phase"),
+                None => {
+                    let message = "the file ends, and the network has no layers in this phase";
+                    match is_text(source.bytes()) {
+                        true => text::at_end(source.bytes(), message).to_string(),
+                        false => format!("byte {}: {message}", source.bytes().len()),
+                    }
+                }
+            };
             return Err(damaged(message, NETWORK));
         }
         let own = Some(source).filter(|source| Kind::of(source) == Kind::Network);

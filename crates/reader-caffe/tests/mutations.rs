@@ -61,12 +61,11 @@ fn read(case: &Path, damaged: &str, bytes: &[u8], work: &Path) -> Result<(), Rea
 fn says_where(error: &ReadError) -> bool {
     match error {
         ReadError::Format { message, .. } => {
-            let byte = message.contains("byte ") || message.contains("bytes and has");
-            byte || message.contains("line ") && message.contains("column ")
+            message.contains("byte") || message.contains("line ") && message.contains("column ")
         }
         ReadError::Refused { findings, .. } => findings
             .iter()
-            .all(|finding| finding.origin.is_some() || finding.message.contains("layer")),
+            .all(|finding| finding.origin.is_some() || finding.message.contains("layer") || finding.message.contains("byte ")),
         _ => false,
     }
 }

@@ -71,6 +71,12 @@ pub(crate) fn parse<M: prost::Message + Default>(
     })
 }
 
+/// Something that is missing where a text ends.
+pub(crate) fn at_end(bytes: &[u8], message: &str) -> TextError {
+    let text = String::from_utf8_lossy(bytes);
+    TextError::new(place(&text, text.len()), message)
+}
+
 /// Line and column of a byte of a text, both counted from one.
 fn place(text: &str, offset: usize) -> Place {
     let before = &text.as_bytes()[..offset.min(text.len())];

@@ -8,6 +8,7 @@ use hdf5_reader::group::Group;
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::messages::layout::DataLayout;
 use hdf5_reader::{ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The first bytes of every HDF5 file.
@@ -19,10 +20,9 @@ const MAX_CHUNK: usize = 2 << 30;
 /// Axes that a dataset may have in HDF5.
 const MAX_RANK: usize = 32;
 
-impl From<Error> for WeightError {
-    fn from(error: Error) -> Self {
-        Self::Hdf5(error.to_string())
-    }
+/// What went wrong, and where: at a byte, or in which group or dataset.
+fn at(place: impl Display) -> impl FnOnce(Error) -> WeightError {
+    move |error| WeightError::Hdf5(format!("{place}: {error}"))
 }
 
 pub(super) fn is_hdf5(bytes: &[u8]) -> bool {
@@ -63,17 +63,16 @@ pub(super) fn layers(source: &Source, limits: &Limits) -> Result<Layers, WeightE
         .with_max_chunk_bytes(MAX_CHUNK)
         .with_max_read_bytes(usize::try_from(limits.inflated_bytes).unwrap_or(usize::MAX))
         .with_max_object_header_bytes(limits.text_bytes);
-    let file = Hdf5File::from_owner(Image(source.clone()), options)?;
+    let file = Hdf5File::from_owner(Image(source.clone()), options).map_err(at("byte 0, the superblock"))?;
     let (stored, found) = (file.superblock().eof_address, source.bytes().len() as u64);
     if stored > found {
         return Err(WeightError::Hdf5(format!(
             "the file was cut off: it should have {stored} bytes and has {found}"
         )));
     }
-    let root = file.root_group()?;
-    let Ok(data) = root.group("data") else {
-        return Err(WeightError::Hdf5("there is no group data in the file".into()));
-    };
+    let root = file.root_group().map_err(at("the root group, which the superblock at byte 0 tells"))?;
+    let place = format!("byte {}, the root group, in which the group data is looked for", root.address());
+    let data = root.group("data").map_err(at(place))?;
     let mut walk = Walk {
         source,
         file: &file,
@@ -99,7 +98,8 @@ impl Walk<'_> {
         if depth > self.limits.nesting || self.layers.len() > self.limits.nodes {
             return Err(WeightError::Limit("there are too many groups".into()));
         }
-        let (groups, datasets) = group.member_names()?;
+        let place = format!("byte {}, group data/{name}", group.address());
+        let (groups, datasets) = group.member_names().map_err(at(&place))?;
         let mut blobs: Vec<Option<Blob>> = Vec::new();
         for dataset in datasets {
             // Other names than numbers are no blobs; there are never many of a layer.
@@ -109,7 +109,9 @@ impl Walk<'_> {
             if blobs.len() <= index {
                 blobs.resize(index + 1, None);
             }
-            blobs[index] = Some(self.blob(group.dataset(&dataset)?, &format!("data/{name}/{dataset}"))?);
+            let path = format!("data/{name}/{dataset}");
+            let opened = group.dataset(&dataset).map_err(at(&place))?;
+            blobs[index] = Some(self.blob(opened, &path)?);
         }
         if !blobs.is_empty() {
             self.layers.push((name.to_owned(), blobs));
@@ -120,7 +122,7 @@ impl Walk<'_> {
             } else {
                 format!("{name}/{inner}")
             };
-            self.group(&group.group(&inner)?, &path, depth + 1)?;
+            self.group(&group.group(&inner).map_err(at(&place))?, &path, depth + 1)?;
         }
         Ok(())
     }
@@ -134,7 +136,8 @@ impl Walk<'_> {
             return Err(WeightError::Limit(format!("dataset {name} has {rank} axes")));
         }
         let shape: Vec<usize> = dataset.shape().iter().map(|&size| size as usize).collect();
-        let bytes = dataset.raw_byte_len()?;
+        let place = format!("byte {}, dataset {name}", dataset.address());
+        let bytes = dataset.raw_byte_len().map_err(at(&place))?;
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if self.bytes > self.limits.tensor_bytes || bytes as u64 > self.limits.inflated_bytes {
             return Err(WeightError::Limit(format!("dataset {name} has {bytes} bytes")));
@@ -156,7 +159,8 @@ impl Walk<'_> {
         name: &str,
         bytes: usize,
     ) -> Result<Option<std::ops::Range<usize>>, WeightError> {
-        let header = self.file.get_or_parse_header(dataset.address())?;
+        let header = self.file.get_or_parse_header(dataset.address());
+        let header = header.map_err(at(format!("byte {}, dataset {name}", dataset.address())))?;
         if header
             .messages
             .iter()
