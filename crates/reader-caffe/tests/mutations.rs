@@ -50,8 +50,7 @@ fn read(case: &Path, damaged: &str, bytes: &[u8], work: &Path) -> Result<(), Rea
     let weights = find("net.caffemodel").or_else(|| find("net.caffemodel.h5"));
     let source = match (find("deploy.prototxt"), weights) {
         (Some(net), Some(weights)) => net.with_weights(weights),
-        (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => unreachable!(),
+        (net, weights) => net.or(weights).unwrap(),
     };
     CaffeReader::default().probe(&source);
     CaffeReader::default().read(&source, &ReadOptions::default()).map(drop)
