@@ -105,12 +105,14 @@ impl Reader for CaffeReader {
         }
         let own = Some(source).filter(|source| Kind::of(source) == Kind::Network);
         let weights = match source.weights().or(own) {
-            Some(file) => Weights::open(file, &options.limits, &mut findings).map_err(|error| ReadError::Format {
+            Some(file) => Weights::open(file, &options.limits, &mut findings).map_err(|error| {
+                ReadError::Format {
                 path: file.path().to_path_buf(),
                 message: error.to_string(),
                 help:
                     "expected the weights of a Caffe network (.caffemodel); check that the file arrived whole"
                         .into(),
+            }
             })?,
             None if options.untrained => Weights::Untrained,
             None => Weights::none(),

@@ -44,7 +44,11 @@ fn read(case: &Path, damaged: &str, bytes: &[u8], work: &Path) -> Result<(), Rea
     let path = work.join(damaged);
     std::fs::write(&path, bytes).unwrap();
     let find = |name: &str| {
-        let path = if name == damaged { path.clone() } else { case.join(name) };
+        let path = if name == damaged {
+            path.clone()
+        } else {
+            case.join(name)
+        };
         path.exists().then(|| Source::open(path).unwrap())
     };
     let weights = find("net.caffemodel").or_else(|| find("net.caffemodel.h5"));
@@ -53,7 +57,9 @@ fn read(case: &Path, damaged: &str, bytes: &[u8], work: &Path) -> Result<(), Rea
         (net, weights) => net.or(weights).unwrap(),
     };
     CaffeReader::default().probe(&source);
-    CaffeReader::default().read(&source, &ReadOptions::default()).map(drop)
+    CaffeReader::default()
+        .read(&source, &ReadOptions::default())
+        .map(drop)
 }
 
 /// Whether an error says where: at a byte, at a line and column, or in which dataset or layer.
@@ -62,9 +68,9 @@ fn says_where(error: &ReadError) -> bool {
         ReadError::Format { message, .. } => {
             message.contains("byte") || message.contains("line ") && message.contains("column ")
         }
-        ReadError::Refused { findings, .. } => findings
-            .iter()
-            .all(|finding| finding.origin.is_some() || finding.message.contains("layer") || finding.message.contains("byte ")),
+        ReadError::Refused { findings, .. } => findings.iter().all(|finding| {
+            finding.origin.is_some() || finding.message.contains("layer") || finding.message.contains("byte ")
+        }),
         _ => false,
     }
 }
@@ -91,7 +97,11 @@ fn damaged_files_of_the_corpus_are_refused_with_their_place() {
         }
         // Half of the changes strike the beginning, where the structure is.
         for flip in 0..FLIPS {
-            let end = if flip % 2 == 0 { whole.len() } else { whole.len().min(300) };
+            let end = if flip % 2 == 0 {
+                whole.len()
+            } else {
+                whole.len().min(300)
+            };
             let (at, byte) = (numbers.below(end), numbers.below(256) as u8);
             let mut bytes = whole.clone();
             bytes[at] = byte;
@@ -101,7 +111,11 @@ fn damaged_files_of_the_corpus_are_refused_with_their_place() {
         let destroyed = start.len().min(16);
         start[..destroyed].fill(0xa7);
         check("with its start destroyed".into(), &start);
-        assert!(read(&case, file, &start, work.path()).is_err(), "{}/{file}", case.display());
+        assert!(
+            read(&case, file, &start, work.path()).is_err(),
+            "{}/{file}",
+            case.display()
+        );
     }
     assert!(silent.is_empty(), "{}\n{}", silent.len(), silent.join("\n"));
 }

@@ -87,7 +87,10 @@ fn a_file_that_is_destroyed_at_its_start_is_refused_with_the_place() {
     let directory = tempfile::tempdir().unwrap();
     let from = case("../caffe/net_lenet");
     let output = directory.path().join("out.zip");
-    for (damaged, place) in [("deploy.prototxt", "line 1, column 1"), ("net.caffemodel", "byte 0")] {
+    for (damaged, place) in [
+        ("deploy.prototxt", "line 1, column 1"),
+        ("net.caffemodel", "byte 0"),
+    ] {
         for name in ["deploy.prototxt", "net.caffemodel"] {
             let mut bytes = std::fs::read(from.join(name)).unwrap();
             if name == damaged {
@@ -98,7 +101,14 @@ fn a_file_that_is_destroyed_at_its_start_is_refused_with_the_place() {
         let net = directory.path().join("deploy.prototxt");
         let weights = directory.path().join("net.caffemodel");
         let alone = directory.path().join(damaged);
-        let both = ["convert", text(&net), "--weights", text(&weights), "-o", text(&output)];
+        let both = [
+            "convert",
+            text(&net),
+            "--weights",
+            text(&weights),
+            "-o",
+            text(&output),
+        ];
         for arguments in [&both[..], &["inspect", text(&alone)]] {
             let ended = caribou(arguments);
             let said = String::from_utf8(ended.stderr).unwrap();

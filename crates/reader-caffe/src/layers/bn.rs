@@ -57,8 +57,12 @@ pub(super) fn bn(call: &mut Call<'_>) -> Tops {
 }
 
 fn form(call: &Call<'_>, p: &BnParameter) -> Result<Form, Box<Finding>> {
-    let by_batch =
-        |why: &str| call.refuse(OPTION, format!("it normalises by the batch at hand ({why}), not by what it learned"));
+    let by_batch = |why: &str| {
+        call.refuse(
+            OPTION,
+            format!("it normalises by the batch at hand ({why}), not by what it learned"),
+        )
+    };
     let sloped = p.slope_filler.is_some()
         || p.bias_filler.is_some()
         || p.momentum.is_some()

@@ -6,8 +6,7 @@ use crate::schema::LayerParameter;
 use crate::weights::Weights;
 use caribou_ir::op::{Op, Transpose};
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Limits, Origin, Shape, ShapeError, Tensor, TensorError,
-    ValueId,
+    Code, Dim, Finding, Findings, Graph, Limits, Origin, Shape, ShapeError, Tensor, TensorError, ValueId,
 };
 
 /// One layer, with all that its function needs.

@@ -5,8 +5,8 @@ use super::{Call, MISFIT, OPTION, Tops};
 use crate::schema::pooling_parameter::{PoolMethod, RoundMode};
 use caribou_ir::ValueId;
 use caribou_ir::op::{
-    Activation, AverageDivisor, Elementwise, ElementwiseKind, Op, Padding, Pool, PoolKind, Reduce, ReduceKind,
-    Rounding, Unary, UnaryKind,
+    Activation, AverageDivisor, Elementwise, ElementwiseKind, Op, Padding, Pool, PoolKind, Reduce,
+    ReduceKind, Rounding, Unary, UnaryKind,
 };
 
 /// `Pooling`: the number of windows is rounded up unless a fork's parameter says otherwise, and an average divides by
@@ -139,7 +139,12 @@ fn weighted(call: &mut Call<'_>, average: &Op, x: ValueId) -> Tops {
     if call.layer.is_training() {
         return Err(call.refuse(OPTION, "stochastic pooling draws numbers in training"));
     }
-    let square = call.apply(Unary { kind: UnaryKind::Square }, &[x])?;
+    let square = call.apply(
+        Unary {
+            kind: UnaryKind::Square,
+        },
+        &[x],
+    )?;
     let squares = call.apply(average.clone(), &[square])?;
     let numbers = call.apply(average.clone(), &[x])?;
     let numbers = super::function::affine(call, numbers, 1.0, NEGLIGIBLE)?;
@@ -157,7 +162,13 @@ fn never_negative(call: &Call<'_>, x: ValueId) -> bool {
     match &node.op {
         Op::Activate(op) => matches!(
             op.function,
-            Activation::Relu | Activation::Sigmoid | Activation::BoundedRelu { slope: 0.0, threshold: 0.0, .. }
+            Activation::Relu
+                | Activation::Sigmoid
+                | Activation::BoundedRelu {
+                    slope: 0.0,
+                    threshold: 0.0,
+                    ..
+                }
         ),
         Op::Noise(_) | Op::Identity(_) | Op::LocalResponseNorm(_) | Op::Pool(_) => {
             node.inputs.iter().all(|&input| never_negative(call, input))

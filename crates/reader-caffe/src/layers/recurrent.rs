@@ -82,7 +82,8 @@ impl Layer {
         let exposed = parameters.expose_hidden();
         let states = if exposed { states } else { 0 };
         let found = call.inputs.len();
-        let (&[x, cont, ref rest @ ..], true) = (call.inputs, (2 + states..=3 + states).contains(&found)) else {
+        let (&[x, cont, ref rest @ ..], true) = (call.inputs, (2 + states..=3 + states).contains(&found))
+        else {
             let message = format!("expected {} or {} bottoms, found {found}", 2 + states, 3 + states);
             return Err(call.refuse(MISFIT, message));
         };

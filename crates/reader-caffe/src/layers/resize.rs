@@ -48,7 +48,9 @@ fn cut(call: &mut Call<'_>, x: ValueId, pads: [i32; 2]) -> Result<ValueId, Box<F
         return Ok(x);
     }
     if pads.iter().any(|&pad| pad > 0) {
-        return Err(call.misconfigured("pad_beg and pad_end must not be above zero: the image is cut, never padded"));
+        return Err(
+            call.misconfigured("pad_beg and pad_end must not be above zero: the image is cut, never padded")
+        );
     }
     let [before, after] = pads.map(|pad| pad.unsigned_abs() as usize);
     let axes = [2, 3].map(|axis| {

@@ -70,8 +70,13 @@ pub(super) fn layers(source: &Source, limits: &Limits) -> Result<Layers, WeightE
             "the file was cut off: it should have {stored} bytes and has {found}"
         )));
     }
-    let root = file.root_group().map_err(at("the root group, which the superblock at byte 0 tells"))?;
-    let place = format!("byte {}, the root group, in which the group data is looked for", root.address());
+    let root = file
+        .root_group()
+        .map_err(at("the root group, which the superblock at byte 0 tells"))?;
+    let place = format!(
+        "byte {}, the root group, in which the group data is looked for",
+        root.address()
+    );
     let data = root.group("data").map_err(at(place))?;
     let mut walk = Walk {
         source,

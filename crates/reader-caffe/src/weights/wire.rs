@@ -164,9 +164,10 @@ pub(super) fn stored(source: &Source, limits: &Limits) -> Result<Stored, WeightE
         }
     }
     match foreign {
-        Some((at, field)) if layers.is_empty() => {
-            net.damaged(at, &format!("the field {field} is none of a network's, and no layer has weights"))
-        }
+        Some((at, field)) if layers.is_empty() => net.damaged(
+            at,
+            &format!("the field {field} is none of a network's, and no layer has weights"),
+        ),
         foreign => Ok(Stored { layers, foreign }),
     }
 }
