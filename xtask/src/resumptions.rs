@@ -236,4 +236,18 @@ pub(crate) const RESUMPTIONS: &[Resumption] = &[
         &["transfer", "--freeze-through", "layer0"],
         Expected::Remembered(36),
     ),
+    pass(
+        "replaced_steps",
+        "lstm",
+        ADAM,
+        &["transfer", "--replace-output", "4:softmax:mcxent"],
+        Expected::Remembered(448),
+    ),
+    pass(
+        "replaced_filters",
+        "images",
+        ADAM,
+        &["transfer", "--replace-output", "4:softmax:mcxent", "--input-shape", "1x1x6x6"],
+        Expected::Remembered(120),
+    ),
 ];

@@ -314,6 +314,11 @@ impl Builder {
                 &[one()?],
                 origin,
             ),
+            Vertex::PoolHelper {} => {
+                let rest = |axis| SliceAxis::range(axis, 1, None);
+                let axes = vec![rest(2), rest(3)];
+                self.apply(Slice { axes }, &[one()?], origin)
+            }
             Vertex::ReverseTimeSeries { .. } => self.apply(Reverse { axis: 2 }, &[one()?], origin),
             Vertex::Frozen { underlying } => self.vertex(underlying, inputs, origin),
             Vertex::Reshape { .. } => Err(refuse(
@@ -353,7 +358,9 @@ impl Builder {
             return Ok(y);
         }
         match preprocessor {
-            Preprocessor::CnnToFeedForward { .. } => self.apply(Reshape::flatten(), &[x], origin),
+            Preprocessor::CnnToFeedForward { .. }
+            | Preprocessor::Cnn3dToFeedForward { .. }
+            | Preprocessor::FlattenRnn { .. } => self.apply(Reshape::flatten(), &[x], origin),
             Preprocessor::FeedForwardToCnn {
                 input_height,
                 input_width,

@@ -83,6 +83,19 @@ fn before(preprocessor: &Preprocessor, behind: Option<Sizes>) -> Option<Sizes> {
         } else {
             vec![Some(*num_channels), Some(*input_height), Some(*input_width)]
         }),
+        Preprocessor::Cnn3dToFeedForward {
+            input_depth,
+            input_height,
+            input_width,
+            num_channels,
+            channels_first,
+        } => {
+            let cells = [*input_depth, *input_height, *input_width].map(Some);
+            let mut sizes = cells.to_vec();
+            sizes.insert(if *channels_first { 0 } else { 3 }, Some(*num_channels));
+            Some(sizes)
+        }
+        Preprocessor::FlattenRnn { depth, ts_length } => Some(vec![Some(*ts_length), Some(*depth)]),
         Preprocessor::FeedForwardToCnn {
             input_height,
             input_width,
@@ -114,9 +127,12 @@ fn of_layer(layer: &Layer) -> Option<Sizes> {
     Some(match layer {
         Layer::DenseLayer(layer) => vec![Some(layer.nin)],
         Layer::OutputLayer(layer) => vec![Some(layer.nin)],
+        Layer::CenterLossOutputLayer(layer) => vec![Some(layer.nin)],
+        Layer::AutoEncoder(layer) => vec![Some(layer.nin)],
         Layer::ElementWiseMultiplicationLayer(layer) => vec![Some(layer.nin)],
         Layer::RnnOutputLayer(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::LSTM(layer) => sequence(layer.nin, &layer.rnn_data_format),
+        Layer::GravesBidirectionalLSTM(layer) => sequence(layer.nin, "NCW"),
         Layer::GravesLSTM(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::SimpleRnn(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::Bidirectional(layer) => sequence(layer.nin, &layer.rnn_data_format),

@@ -32,8 +32,8 @@ pub(crate) struct Transfer {
     /// Freeze the layers whose names match (* and ?); may be given several times.
     #[arg(long, value_name = "GLOB")]
     freeze: Vec<String>,
-    /// Put a new layer in place of the dense one that ends the network, with this many units. Without a function, that of the
-    /// old one stays.
+    /// Put a new layer in place of the dense one, or of the convolution, that ends the network, with this many units or filters.
+    /// Without a function, that of the old one stays.
     #[arg(long, value_name = "[OUTPUT=]N[:ACTIVATION[:LOSS]]", value_parser = replacement)]
     replace_output: Vec<Replacement>,
     /// Cut off what is behind this layer.

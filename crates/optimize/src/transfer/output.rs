@@ -4,8 +4,9 @@ use super::block::{Function, Head, dense};
 use super::initialise::Initialiser;
 use super::layers::{Layers, value_of};
 use super::rebuild::{Rebuild, needed};
+use super::resize::refit_conv;
 use super::{Replacement, TransferError, layout};
-use caribou_ir::op::{Activation, Dense};
+use caribou_ir::op::Activation;
 use caribou_ir::{Graph, Loss, LossKind, Node, NodeId, Op, Port, Producer, Training};
 use std::collections::HashSet;
 
@@ -60,16 +61,41 @@ pub(super) fn cut(graph: &Graph, layer: &str, training: &mut Training) -> Result
     Ok(new)
 }
 
-/// The dense layer that ends an output, and what follows it.
+/// The dense layer or convolution that ends an output, and what follows it.
 struct End<'g> {
     id: NodeId,
-    dense: &'g Dense,
     node: &'g Node,
     /// In the order of execution.
     tail: Vec<NodeId>,
 }
 
-/// The graph with another layer in place of the dense one that ends an output.
+impl End<'_> {
+    /// A layer of the same kind with other units or filters, and the axis that counts these.
+    fn with(
+        &self,
+        units: usize,
+        rank: usize,
+        option: &'static str,
+        initialiser: &mut Initialiser,
+    ) -> Result<(Op, usize), TransferError> {
+        let origin = &self.node.origin;
+        match &self.node.op {
+            Op::Dense(old) => {
+                let op = dense(origin, old.weight.shape()[0], units, initialiser)?;
+                Ok((op.into(), rank - 1))
+            }
+            Op::Conv(old) => {
+                let mut op = old.clone();
+                let channels = old.weight.shape()[1] * old.groups;
+                refit_conv(&mut op, channels, Some(units), (option, origin), initialiser)?;
+                Ok((op.into(), 1))
+            }
+            _ => Err(TransferError::layer(option, origin, "it is no dense layer and no convolution")),
+        }
+    }
+}
+
+/// The graph with another layer in place of the dense one, or the convolution, that ends an output.
 pub(super) fn replace(
     graph: &Graph,
     replacement: &Replacement,
@@ -96,15 +122,14 @@ pub(super) fn replace(
         function,
         loss,
     } = replacement.head;
-    let features = end.dense.weight.shape()[0];
     let values: Vec<_> = others.iter().copied().chain([end.node.inputs[0]]).collect();
     let mut rebuild = Rebuild::with_nodes_of(graph, &values)?;
     let origin = &end.node.origin;
     let x = rebuild.value(end.node.inputs[0]);
-    let op = dense(origin, features, units, initialiser)?;
+    let rank = rebuild.new.shape(x).rank();
+    let (op, axis) = end.with(units, rank, OPTION, initialiser)?;
     let mut y = rebuild.apply(op, x, origin)?;
     if let Some(function) = function {
-        let axis = rebuild.new.shape(y).rank() - 1;
         if let Some(op) = function.op(axis) {
             y = rebuild.apply(op, y, origin)?;
         }
@@ -161,7 +186,7 @@ fn end<'g>(graph: &'g Graph, port: &Port, option: &'static str) -> Result<End<'g
     let mut value = port.value;
     loop {
         let Producer::Node(id, _) = graph.value(value).producer else {
-            let message = format!("the output {} depends on no dense layer", port.name);
+            let message = format!("the output {} depends on no dense layer and no convolution", port.name);
             return Err(TransferError::option(option, message));
         };
         let node = graph.node(id);
@@ -173,14 +198,9 @@ fn end<'g>(graph: &'g Graph, port: &Port, option: &'static str) -> Result<End<'g
                 let message = "more than what ends the network reads it";
                 return Err(TransferError::layer(option, &node.origin, message));
             }
-            Op::Dense(dense) => {
+            Op::Dense(_) | Op::Conv(_) => {
                 tail.reverse();
-                return Ok(End {
-                    id,
-                    dense,
-                    node,
-                    tail,
-                });
+                return Ok(End { id, node, tail });
             }
             Op::Activate(_)
             | Op::Softmax(_)
@@ -192,7 +212,7 @@ fn end<'g>(graph: &'g Graph, port: &Port, option: &'static str) -> Result<End<'g
                 value = node.inputs[0];
             }
             _ => {
-                let message = "it ends the network, and is no dense layer: cut it off with --remove-after and give --append, or \
+                let message = "it ends the network, and is no dense layer and no convolution: cut it off with --remove-after and give --append, or \
                                change the number of its filters with --resize";
                 return Err(TransferError::layer(option, &node.origin, message));
             }

@@ -5,7 +5,7 @@ use super::initialise::Initialiser;
 use super::layers::{Layers, learns};
 use super::rebuild::Rebuild;
 use caribou_ir::op::{Cell, Conv, Operator};
-use caribou_ir::{Graph, Node, NodeId, Op, Shape, Tensor};
+use caribou_ir::{Graph, Node, NodeId, Op, Origin, Shape, Tensor};
 
 const OPTION: &str = "--resize";
 
@@ -87,7 +87,7 @@ fn refitted(
                 dense.bias = Some(new.constant(origin, "bias", &[units], 0.0)?);
             }
         }
-        Op::Conv(conv) => refit_conv(conv, size(1)?, units, node, new)?,
+        Op::Conv(conv) => refit_conv(conv, size(1)?, units, (OPTION, origin), new)?,
         Op::ConvTranspose(conv) if conv.groups == 1 => {
             let mut shape = conv.weight.shape();
             shape[0] = size(1)?;
@@ -143,14 +143,14 @@ fn refitted(
     Ok(op)
 }
 
-fn refit_conv(
+/// Gives a convolution of `channels` other filters, as many as before or `units`.
+pub(super) fn refit_conv(
     conv: &mut Conv,
     channels: usize,
     units: Option<usize>,
-    node: &Node,
+    (option, origin): (&'static str, &Origin),
     new: &mut Initialiser,
 ) -> Result<(), TransferError> {
-    let origin = &node.origin;
     let mut shape = conv.weight.shape();
     let depthwise = conv.groups > 1 && shape[1] == 1;
     if depthwise && units.is_none() {
@@ -162,7 +162,7 @@ fn refit_conv(
         shape[1] = channels;
     } else {
         let message = "its filters are in groups, whose number can't be changed";
-        return Err(TransferError::layer(OPTION, origin, message));
+        return Err(TransferError::layer(option, origin, message));
     }
     let cells: usize = shape[2..].iter().product();
     let stride: usize = conv.strides.iter().product();

@@ -7,8 +7,8 @@ mod spatial;
 
 use crate::build::{Builder, Built, UNKNOWN, refuse};
 use caribou_ir::op::{
-    Activate, BatchNorm, Constant, Dense, Elementwise, ElementwiseKind, Embedding, LocalResponseNorm, Noise,
-    NoiseKind, Op, PRelu, Reduce, ReduceKind, Reshape, Size, Softmax, Tile,
+    Activate, BatchNorm, Centring, Constant, Dense, Elementwise, ElementwiseKind, Embedding, LayerNorm,
+    LocalResponseNorm, Noise, NoiseKind, NormEpsilon, Op, PRelu, Reduce, ReduceKind, Reshape, Size, Softmax, Tile,
 };
 use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{self, Activation as Class, Dropout, Layer};
@@ -29,6 +29,19 @@ impl Builder {
         match layer {
             Layer::DenseLayer(l) if !l.has_layer_norm => {
                 let y = self.dense(x, l.nin, l.nout, l.has_bias, origin)?;
+                self.activated(y, &l.base.activation_fn, None, origin)
+            }
+            Layer::DenseLayer(l) => self.normalized(l, x, origin),
+            Layer::CenterLossOutputLayer(l) => {
+                let y = self.dense(x, l.nin, l.nout, l.has_bias, origin)?;
+                // Only the loss knows the centres.
+                self.take(&[l.nout, l.nin], origin)?;
+                self.activated(y, &l.base.activation_fn, None, origin)
+            }
+            Layer::AutoEncoder(l) => {
+                let y = self.dense(x, l.nin, l.nout, true, origin)?;
+                // Only the way back has these biases.
+                self.take(&[l.nin], origin)?;
                 self.activated(y, &l.base.activation_fn, None, origin)
             }
             Layer::OutputLayer(l) => {
@@ -60,18 +73,17 @@ impl Builder {
                 self.apply(Noise { kind }, &[x], origin)
             }
             Layer::BatchNormalization(l) => self.batch_norm(l, x, origin),
-            Layer::LocalResponseNormalization(l) if l.data_format == "NCHW" => {
-                let size = (l.n / 2.0) as usize * 2 + 1;
-                self.apply(
-                    LocalResponseNorm {
-                        size,
-                        alpha: l.alpha,
-                        beta: l.beta,
-                        bias: l.k,
-                    },
-                    &[x],
-                    origin,
-                )
+            Layer::LocalResponseNormalization(l) => {
+                let last = l.data_format == "NHWC";
+                let x = if last { self.permuted(x, &[0, 3, 1, 2], origin)? } else { x };
+                let op = LocalResponseNorm {
+                    size: (l.n / 2.0) as usize * 2 + 1,
+                    alpha: l.alpha,
+                    beta: l.beta,
+                    bias: l.k,
+                };
+                let y = self.apply(op, &[x], origin)?;
+                if last { self.permuted(y, &[0, 2, 3, 1], origin) } else { Ok(y) }
             }
             Layer::PReLULayer(l) => {
                 let slope = self.take_fortran(&l.input_shape, origin)?;
@@ -159,6 +171,7 @@ impl Builder {
             Layer::SubsamplingLayer(_)
             | Layer::Subsampling1DLayer(_)
             | Layer::Subsampling3DLayer(_)
+            | Layer::SpaceToDepthLayer(_)
             | Layer::Upsampling1D(_)
             | Layer::Upsampling2D(_)
             | Layer::Upsampling3D(_)
@@ -177,6 +190,29 @@ impl Builder {
                 ),
             )),
         }
+    }
+
+    /// `act(g (z - mean) / deviation + b)` of `z = x W`, with the mean and the deviation of each row.
+    fn normalized(&mut self, l: &format::DenseLayer, x: ValueId, origin: &Origin) -> Built<ValueId> {
+        let weight = self.take_fortran(&[l.nin, l.nout], origin)?;
+        let offset = if l.has_bias {
+            Some(self.take(&[l.nout], origin)?)
+        } else {
+            None
+        };
+        let scale = Some(self.take(&[l.nout], origin)?);
+        let z = self.apply(Dense { weight, bias: None }, &[x], origin)?;
+        let op = LayerNorm {
+            axes: vec![self.rank(z) - 1],
+            centring: Centring::Values,
+            scale,
+            offset,
+            epsilon: 0.0,
+            placement: NormEpsilon::InsideRoot,
+            divide: true,
+        };
+        let y = self.apply(op, &[z], origin)?;
+        self.activated(y, &l.base.activation_fn, None, origin)
     }
 
     /// `x W + b` on the last axis.

@@ -14,11 +14,12 @@ const GATES: [usize; 4] = [3, 1, 0, 2];
 
 impl Builder {
     pub(super) fn recurrent(&mut self, layer: &Layer, x: ValueId, origin: &Origin) -> Built<ValueId> {
-        let format = match layer {
+        let format: &str = match layer {
             Layer::LSTM(l) => &l.rnn_data_format,
             Layer::GravesLSTM(l) => &l.rnn_data_format,
             Layer::SimpleRnn(l) => &l.rnn_data_format,
             Layer::Bidirectional(l) => &l.rnn_data_format,
+            Layer::GravesBidirectionalLSTM(_) => "NCW",
             Layer::LastTimeStep(l) => {
                 let y = self.layer(&l.underlying, x, origin)?;
                 let nwc = matches!(&*l.underlying, Layer::LSTM(l) if l.rnn_data_format == "NWC")
@@ -54,6 +55,12 @@ impl Builder {
                 };
                 Recurrent::new(cell, Direction::Bidirectional { backward, merge })
             }
+            Layer::GravesBidirectionalLSTM(_) => {
+                let cell = self.cell(layer, origin)?;
+                let backward = self.cell(layer, origin)?;
+                let merge = Merge::Add;
+                Recurrent::new(cell, Direction::Bidirectional { backward, merge })
+            }
             layer => Recurrent::new(self.cell(layer, origin)?, Direction::Forward),
         };
         let y = self.apply(op, &[x], origin)?;
@@ -85,31 +92,12 @@ impl Builder {
                 }))
             }
             Layer::GravesLSTM(l) => {
-                let n = l.nout;
-                let viewed = |result: Result<Tensor, TensorError>| {
-                    result.map_err(|error| refuse(UNKNOWN, origin, error.to_string()))
-                };
-                let weight = self.take_fortran(&[l.nin, 4 * n], origin)?;
-                let wide = self.take_fortran(&[n, 4 * n + 3], origin)?;
-                let bias = self.take(&[1, 4 * n], origin)?;
-                let recurrent = viewed(wide.narrow(1, 0, 4 * n))?;
-                let column = |i: usize| {
-                    let column = wide.narrow(1, 4 * n + i, 4 * n + i + 1);
-                    viewed(column.and_then(|column| column.reshape(&[n])))
-                };
-                let peephole = Peephole {
-                    forget: column(0)?,
-                    output: column(1)?,
-                    input: column(2)?,
-                };
-                Ok(Cell::Lstm(Lstm {
-                    weight: self.reordered(&weight, n, origin)?,
-                    recurrent: self.reordered(&recurrent, n, origin)?,
-                    bias: Some(viewed(self.reordered(&bias, n, origin)?.reshape(&[4 * n]))?),
-                    peephole: Some(peephole),
-                    activation: function(&l.base.activation_fn)?,
-                    gate: function(&l.gate_activation_fn)?,
-                }))
+                let functions = (function(&l.base.activation_fn)?, function(&l.gate_activation_fn)?);
+                self.graves([l.nin, l.nout], functions, origin)
+            }
+            Layer::GravesBidirectionalLSTM(l) => {
+                let functions = (function(&l.base.activation_fn)?, function(&l.gate_activation_fn)?);
+                self.graves([l.nin, l.nout], functions, origin)
             }
             Layer::SimpleRnn(l) => Ok(Cell::Simple(SimpleRnn {
                 weight: self.take_fortran(&[l.nin, l.nout], origin)?,
@@ -126,6 +114,39 @@ impl Builder {
                 ),
             )),
         }
+    }
+
+    /// An LSTM whose gates see its state.
+    fn graves(
+        &mut self,
+        [features, n]: [usize; 2],
+        (activation, gate): (Activation, Activation),
+        origin: &Origin,
+    ) -> Built<Cell> {
+        let viewed = |result: Result<Tensor, TensorError>| {
+            result.map_err(|error| refuse(UNKNOWN, origin, error.to_string()))
+        };
+        let weight = self.take_fortran(&[features, 4 * n], origin)?;
+        let wide = self.take_fortran(&[n, 4 * n + 3], origin)?;
+        let bias = self.take(&[1, 4 * n], origin)?;
+        let recurrent = viewed(wide.narrow(1, 0, 4 * n))?;
+        let column = |i: usize| {
+            let column = wide.narrow(1, 4 * n + i, 4 * n + i + 1);
+            viewed(column.and_then(|column| column.reshape(&[n])))
+        };
+        let peephole = Peephole {
+            forget: column(0)?,
+            output: column(1)?,
+            input: column(2)?,
+        };
+        Ok(Cell::Lstm(Lstm {
+            weight: self.reordered(&weight, n, origin)?,
+            recurrent: self.reordered(&recurrent, n, origin)?,
+            bias: Some(viewed(self.reordered(&bias, n, origin)?.reshape(&[4 * n]))?),
+            peephole: Some(peephole),
+            activation,
+            gate,
+        }))
     }
 
     /// The gates of a matrix in the graph's order.

@@ -4,7 +4,7 @@ use super::conv::{leading, padding};
 use crate::build::{Builder, Built, UNKNOWN, refuse};
 use caribou_ir::op::{
     AverageDivisor, Coordinates, Interpolation, Op, Pad, PadMode, Pool, PoolKind, Resize, ResizeTarget,
-    Rounding, Slice, SliceAxis,
+    Rounding, Slice, SliceAxis, SpaceToDepth,
 };
 use caribou_ir::{Origin, ValueId};
 use caribou_writer_dl4j::format::{Layer, Window};
@@ -30,6 +30,10 @@ impl Builder {
                 &l.data_format,
                 pool(&l.pooling_type, &l.window, false, 3, origin)?,
             ),
+            Layer::SpaceToDepthLayer(l) => {
+                let block = l.block_size;
+                (&l.data_format, SpaceToDepth { block }.into())
+            }
             Layer::Upsampling1D(l) => ("NCW", resize(&l.size, 1)),
             Layer::Upsampling2D(l) => (&l.format, resize(&l.size, 2)),
             Layer::Upsampling3D(l) => (&l.data_format, resize(&l.size, 3)),

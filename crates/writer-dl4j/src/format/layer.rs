@@ -237,6 +237,14 @@ layers! {
     OutputLayer("org.deeplearning4j.nn.conf.layers.OutputLayer") {
         nin: usize, nout: usize, #[serde(default = "yes")] has_bias: bool, loss_fn: LossFunction,
     }
+    /// A dense layer with a loss and, behind its own parameters, a centre `[nout, nin]` of each class, which only the loss uses.
+    CenterLossOutputLayer("org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer") {
+        nin: usize, nout: usize, #[serde(default = "yes")] has_bias: bool, loss_fn: LossFunction,
+    }
+    /// At inference a dense layer; behind its parameters the biases `[nin]` of the way back.
+    AutoEncoder("org.deeplearning4j.nn.conf.layers.AutoEncoder") {
+        nin: usize, nout: usize,
+    }
     /// A dense layer at each step, with a loss.
     RnnOutputLayer("org.deeplearning4j.nn.conf.layers.RnnOutputLayer") {
         nin: usize, nout: usize, #[serde(default = "yes")] has_bias: bool, loss_fn: LossFunction,
@@ -360,6 +368,11 @@ layers! {
         nin: usize, nout: usize, #[serde(default = "sigmoid")] gate_activation_fn: Activation,
         #[serde(default = "one")] forget_gate_bias_init: f64, #[serde(default = "ncw")] rnn_data_format: String,
     }
+    /// Two of these, one on the reversed sequence, whose outputs are added: the parameters of one behind the other's.
+    GravesBidirectionalLSTM("org.deeplearning4j.nn.conf.layers.GravesBidirectionalLSTM") {
+        nin: usize, nout: usize, #[serde(default = "sigmoid")] gate_activation_fn: Activation,
+        #[serde(default = "one")] forget_gate_bias_init: f64,
+    }
     /// W `[nin, n]`, RW `[n, n]` in Fortran order, b `[n]`.
     SimpleRnn("org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn") {
         nin: usize, nout: usize, #[serde(default = "ncw")] rnn_data_format: String,
@@ -396,6 +409,10 @@ layers! {
     /// Each cell repeated.
     Upsampling3D("org.deeplearning4j.nn.conf.layers.Upsampling3D") {
         size: Vec<usize>, #[serde(default = "ncdhw")] data_format: String,
+    }
+    /// Blocks of cells as channels.
+    SpaceToDepthLayer("org.deeplearning4j.nn.conf.layers.SpaceToDepthLayer") {
+        block_size: usize, #[serde(default = "nchw")] data_format: String,
     }
     /// Zeros before and behind.
     ZeroPadding1DLayer("org.deeplearning4j.nn.conf.layers.ZeroPadding1DLayer") {

@@ -12,6 +12,12 @@ impl Layer {
         match self {
             Self::BatchNormalization(_) => &["gamma", "beta", "mean", "var"],
             Self::LSTM(_) | Self::GravesLSTM(_) | Self::SimpleRnn(_) => &["W", "RW", "b"],
+            Self::GravesBidirectionalLSTM(_) => &["WF", "RWF", "bF", "WB", "RWB", "bB"],
+            Self::AutoEncoder(_) => &["W", "b", "vb"],
+            Self::CenterLossOutputLayer(layer) if layer.has_bias => &["W", "b", "cL"],
+            Self::CenterLossOutputLayer(_) => &["W", "cL"],
+            Self::DenseLayer(layer) if layer.has_layer_norm && layer.has_bias => &["W", "b", "g"],
+            Self::DenseLayer(layer) if layer.has_layer_norm => &["W", "g"],
             Self::Bidirectional(_) => &["fW", "fRW", "fb", "bW", "bRW", "bb"],
             Self::PReLULayer(_) => &["W"],
             Self::ElementWiseMultiplicationLayer(_) => &["W", "b"],
@@ -88,6 +94,10 @@ impl Layer {
             Self::LastTimeStep(layer) => layer.underlying.updater_of(name),
             Self::Bidirectional(layer) => layer.fwd.updater_of(name.get(1..)?),
             Self::BatchNormalization(_) if matches!(name, "mean" | "var") => Some(&NONE),
+            // The loss moves it by a rule of its own.
+            Self::CenterLossOutputLayer(_) if name == "cL" => Some(&NONE),
+            // What only layerwise training moves forms blocks in another way, which is not known here.
+            Self::AutoEncoder(_) | Self::GravesBidirectionalLSTM(_) => None,
             layer => {
                 let base = layer.base()?;
                 base.bias_updater

@@ -16,6 +16,19 @@ pub enum Preprocessor {
         #[serde(default = "nchw")]
         format: String,
     },
+    /// `[N, C, D, H, W]`, or with the channels last, to rows as the data are laid out.
+    #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor")]
+    Cnn3dToFeedForward {
+        input_depth: usize,
+        input_height: usize,
+        input_width: usize,
+        num_channels: usize,
+        #[serde(default = "yes", rename = "ncdhw")]
+        channels_first: bool,
+    },
+    /// `[N, T, F]` to `[N, T F]` as the data are laid out.
+    #[serde(rename = "org.deeplearning4j.preprocessors.KerasFlattenRnnPreprocessor")]
+    FlattenRnn { depth: usize, ts_length: usize },
     /// `[N, C H W]` to `[N, C, H, W]`.
     #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor")]
     FeedForwardToCnn {
@@ -52,6 +65,10 @@ pub enum Preprocessor {
     /// A class that is not known here.
     #[serde(untagged)]
     Unknown(serde_json::Value),
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn nchw() -> String {

@@ -50,6 +50,9 @@ pub enum Vertex {
         #[serde(default = "tiny")]
         eps: f64,
     },
+    /// `[N, C, H, W]` without its first row and column.
+    #[serde(rename = "org.deeplearning4j.nn.conf.graph.PoolHelperVertex")]
+    PoolHelper {},
     /// A preprocessor alone.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.PreprocessorVertex")]
     Preprocessor { pre_processor: Preprocessor },
