@@ -150,6 +150,17 @@ fn halves(root: &Path, caribou: &Path, judge: &mut Judge) -> Result<Option<Strin
     if let Some(error) = head.untrained(true) {
         return Ok(Some(format!("the head can't be trained: {error}")));
     }
+    let features = json!({ "features": {
+        "whole": path("whole.zip"), "bottom": path("half.bottom.zip"),
+        "x": root.join("testdata/digits/residual_input.npy"),
+    } });
+    let features: Found = judge.surgery(&features)?;
+    let far = features.output_difference.parse::<f64>().unwrap_or(f64::NAN);
+    if far.is_nan() || far > TOLERANCE {
+        let told = format!("{}{}", features.error, features.output_difference);
+        return Ok(Some(format!("the bottom does not give what TransferLearningHelper featurizes: {told}")));
+    }
+    println!("halves: as TransferLearningHelper featurizes, error {far:.1e}");
     let read = |name: &str| ndarray_npy::read_npy(path(name));
     Ok(match difference(&[read("whole0.npy")?], &[read("half0.npy")?]) {
         Ok(error) if error <= 1e-5 => {

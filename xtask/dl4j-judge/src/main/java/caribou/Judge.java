@@ -70,6 +70,8 @@ public final class Judge {
             }
             if (request.has("surgery")) {
                 Surgery.run(request, answer);
+            } else if (request.has("features")) {
+                Features.run(request.get("features"), answer);
             } else if (request.has("resume")) {
                 Resume.run(request.get("resume"), answer);
             } else if (request.has("normalizer")) {
