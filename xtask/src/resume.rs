@@ -78,7 +78,14 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// Recorded networks: the name of the file, the network, and whether its outputs are recorded too.
-const RECORDED: [(&str, &str, bool); 4] = [
+const RECORDED: [(&str, &str, bool); 11] = [
+    ("autoencoder", "autoencoder", true),
+    ("centre_loss", "centre_loss", true),
+    ("graves_bidirectional", "graves_bidirectional", true),
+    ("layer_norm", "layer_norm", true),
+    ("pool_helper", "pool_helper", true),
+    ("space_to_depth", "space_to_depth", true),
+    ("volumes", "volumes", true),
     ("embedding", "embedding", true),
     ("embedding_sequence", "embedding_sequence", true),
     ("graves_lstm", "graves_lstm", true),

@@ -247,7 +247,13 @@ pub(crate) const RESUMPTIONS: &[Resumption] = &[
         "replaced_filters",
         "images",
         ADAM,
-        &["transfer", "--replace-output", "4:softmax:mcxent", "--input-shape", "1x1x6x6"],
+        &[
+            "transfer",
+            "--replace-output",
+            "4:softmax:mcxent",
+            "--input-shape",
+            "1x1x6x6",
+        ],
         Expected::Remembered(120),
     ),
 ];

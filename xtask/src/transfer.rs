@@ -158,7 +158,9 @@ fn halves(root: &Path, caribou: &Path, judge: &mut Judge) -> Result<Option<Strin
     let far = features.output_difference.parse::<f64>().unwrap_or(f64::NAN);
     if far.is_nan() || far > TOLERANCE {
         let told = format!("{}{}", features.error, features.output_difference);
-        return Ok(Some(format!("the bottom does not give what TransferLearningHelper featurizes: {told}")));
+        return Ok(Some(format!(
+            "the bottom does not give what TransferLearningHelper featurizes: {told}"
+        )));
     }
     println!("halves: as TransferLearningHelper featurizes, error {far:.1e}");
     let read = |name: &str| ndarray_npy::read_npy(path(name));

@@ -51,7 +51,8 @@ pub(crate) struct Transfer {
     #[arg(long, value_name = "NAME[:lr=X,…]", value_parser = updater)]
     updater: Option<Updater>,
     /// The learning rate by the number of steps: step:initial=X,decay=X,step=N, exponential:initial=X,gamma=X,
-    /// inverse:initial=X,gamma=X or map:0=X,N=X,….
+    /// inverse:initial=X,gamma=X, poly:initial=X,power=X,steps=N (DL4J can't train beyond them), sigmoid:initial=X,gamma=X,step=N or
+    /// map:0=X,N=X,….
     #[arg(long, value_name = "KIND:NAME=X,…", value_parser = schedule)]
     schedule: Option<LearningRate>,
     /// DL4J's factor of the L2 penalty of layers that learn.

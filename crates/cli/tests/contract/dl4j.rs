@@ -32,7 +32,18 @@ fn same(model: &Path, name: &str) {
 
 #[test]
 fn layers_of_archives_compute_what_stock_dl4j_computed() {
-    for name in ["embedding", "embedding_sequence", "graves_lstm"] {
+    for name in [
+        "autoencoder",
+        "centre_loss",
+        "embedding",
+        "embedding_sequence",
+        "graves_bidirectional",
+        "graves_lstm",
+        "layer_norm",
+        "pool_helper",
+        "space_to_depth",
+        "volumes",
+    ] {
         same(&sample(&format!("{name}.zip")), name);
     }
 }

@@ -367,12 +367,21 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
 }
 
 /// The learning rate by the number of steps: `step:initial=0.1,decay=0.5,step=100`, `exponential:initial=0.1,gamma=0.99`,
-/// `inverse:initial=0.1,gamma=0.01` or `map:0=0.1,100=0.01`.
+/// `inverse:initial=0.1,gamma=0.01`, `poly:initial=0.1,power=0.9,steps=1000` (`initial (1 - t / steps)^power`, to the last of
+/// these steps), `sigmoid:initial=0.1,gamma=-0.01,step=100` (`initial / (1 + exp(-gamma (t - step)))`) or
+/// `map:0=0.1,100=0.01`.
 ///
 /// # Errors
 /// When the schedule or one of its settings is not known.
 pub fn schedule(text: &str) -> Result<LearningRate, TransferError> {
     const OPTION: &str = "--schedule";
+    let steps = |number: f64| match (1.0..=f64::from(i32::MAX)).contains(&number) && number.fract() == 0.0 {
+        true => Ok(number),
+        false => Err(TransferError::option(
+            OPTION,
+            format!("{number} is no number of steps"),
+        )),
+    };
     let mut settings = Settings::of(text, OPTION)?;
     let rate = match settings.kind {
         "step" => LearningRate::Step {
@@ -388,6 +397,16 @@ pub fn schedule(text: &str) -> Result<LearningRate, TransferError> {
             initial: settings.required("initial")?,
             gamma: settings.required("gamma")?,
             power: 1.0,
+        },
+        "poly" => LearningRate::Inverse {
+            initial: settings.required("initial")?,
+            gamma: -1.0 / settings.required("steps").and_then(steps)?,
+            power: -settings.required("power")?,
+        },
+        "sigmoid" => LearningRate::Sigmoid {
+            initial: settings.required("initial")?,
+            gamma: settings.required("gamma")?,
+            middle: settings.required("step").and_then(steps)? as i32,
         },
         "map" => {
             let from = |(from, rate): (&str, f64)| match from.parse() {
@@ -410,7 +429,7 @@ pub fn schedule(text: &str) -> Result<LearningRate, TransferError> {
                 option: OPTION,
                 what: "schedule",
                 name: kind.to_owned(),
-                known: ["step", "exponential", "inverse", "map"]
+                known: ["step", "exponential", "inverse", "poly", "sigmoid", "map"]
                     .map(str::to_owned)
                     .to_vec(),
             });
@@ -453,6 +472,25 @@ mod tests {
             "globalpool:min",
         ] {
             assert!(block(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn polynomials_and_sigmoids_are_schedules() {
+        let poly = schedule("poly:initial=0.1,power=0.5,steps=100").unwrap();
+        for t in [0u64, 1, 64, 99, 100] {
+            let wanted = 0.1 * (1.0 - t as f64 / 100.0).sqrt();
+            assert!((poly.at(t) - wanted).abs() < 1e-8, "{t}: {} {wanted}", poly.at(t));
+        }
+        let sigmoid = schedule("sigmoid:initial=0.1,gamma=-0.1,step=50").unwrap();
+        assert_eq!(sigmoid.at(50), 0.05);
+        assert!(sigmoid.at(0) > 0.099 && sigmoid.at(100) < 0.001);
+        for wrong in [
+            "poly:initial=0.1,power=1,steps=0",
+            "sigmoid:initial=1,gamma=1,step=0.5",
+            "poly:initial=1,steps=9",
+        ] {
+            assert!(schedule(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -90,7 +90,11 @@ impl End<'_> {
                 refit_conv(&mut op, channels, Some(units), (option, origin), initialiser)?;
                 Ok((op.into(), 1))
             }
-            _ => Err(TransferError::layer(option, origin, "it is no dense layer and no convolution")),
+            _ => Err(TransferError::layer(
+                option,
+                origin,
+                "it is no dense layer and no convolution",
+            )),
         }
     }
 }
@@ -186,7 +190,10 @@ fn end<'g>(graph: &'g Graph, port: &Port, option: &'static str) -> Result<End<'g
     let mut value = port.value;
     loop {
         let Producer::Node(id, _) = graph.value(value).producer else {
-            let message = format!("the output {} depends on no dense layer and no convolution", port.name);
+            let message = format!(
+                "the output {} depends on no dense layer and no convolution",
+                port.name
+            );
             return Err(TransferError::option(option, message));
         };
         let node = graph.node(id);

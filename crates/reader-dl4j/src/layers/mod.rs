@@ -8,7 +8,8 @@ mod spatial;
 use crate::build::{Builder, Built, UNKNOWN, refuse};
 use caribou_ir::op::{
     Activate, BatchNorm, Centring, Constant, Dense, Elementwise, ElementwiseKind, Embedding, LayerNorm,
-    LocalResponseNorm, Noise, NoiseKind, NormEpsilon, Op, PRelu, Reduce, ReduceKind, Reshape, Size, Softmax, Tile,
+    LocalResponseNorm, Noise, NoiseKind, NormEpsilon, Op, PRelu, Reduce, ReduceKind, Reshape, Size, Softmax,
+    Tile,
 };
 use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{self, Activation as Class, Dropout, Layer};
@@ -75,7 +76,11 @@ impl Builder {
             Layer::BatchNormalization(l) => self.batch_norm(l, x, origin),
             Layer::LocalResponseNormalization(l) => {
                 let last = l.data_format == "NHWC";
-                let x = if last { self.permuted(x, &[0, 3, 1, 2], origin)? } else { x };
+                let x = if last {
+                    self.permuted(x, &[0, 3, 1, 2], origin)?
+                } else {
+                    x
+                };
                 let op = LocalResponseNorm {
                     size: (l.n / 2.0) as usize * 2 + 1,
                     alpha: l.alpha,
@@ -83,7 +88,11 @@ impl Builder {
                     bias: l.k,
                 };
                 let y = self.apply(op, &[x], origin)?;
-                if last { self.permuted(y, &[0, 2, 3, 1], origin) } else { Ok(y) }
+                if last {
+                    self.permuted(y, &[0, 2, 3, 1], origin)
+                } else {
+                    Ok(y)
+                }
             }
             Layer::PReLULayer(l) => {
                 let slope = self.take_fortran(&l.input_shape, origin)?;

@@ -21,7 +21,8 @@ pub(super) fn losses(configuration: &Configuration, parts: &[Part], findings: &m
             Some(Layer::CnnLossLayer(layer)) => &layer.loss_fn,
             Some(Layer::Cnn3DLossLayer(layer)) => &layer.loss_fn,
             Some(Layer::CenterLossOutputLayer(layer)) => {
-                let message = format!("{name}: the part of its loss that pulls towards centres is not carried over");
+                let message =
+                    format!("{name}: the part of its loss that pulls towards centres is not carried over");
                 lost(findings, message);
                 &layer.loss_fn
             }

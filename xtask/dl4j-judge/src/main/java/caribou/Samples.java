@@ -12,19 +12,25 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
 import org.deeplearning4j.nn.conf.constraint.NonNegativeConstraint;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
+import org.deeplearning4j.nn.conf.graph.PoolHelperVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.AutoEncoder;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
+import org.deeplearning4j.nn.conf.layers.GravesBidirectionalLSTM;
 import org.deeplearning4j.nn.conf.layers.GravesLSTM;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SpaceToDepthLayer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
@@ -125,6 +131,19 @@ final class Samples {
             graph.init();
             return graph;
         }
+        if (name.equals("pool_helper")) {
+            ComputationGraphConfiguration.GraphBuilder builder = base(options)
+                    .graphBuilder()
+                    .addInputs("in")
+                    .addLayer("filters", convolution(2), "in")
+                    .addVertex("rest", new PoolHelperVertex(), "filters")
+                    .addLayer("out", new CnnLossLayer.Builder(LossFunction.MSE).activation(Activation.TANH).build(), "rest")
+                    .setInputTypes(InputType.convolutional(6, 6, 1))
+                    .setOutputs("out");
+            ComputationGraph graph = new ComputationGraph(builder.build());
+            graph.init();
+            return graph;
+        }
         List<Layer> layers = new ArrayList<>();
         InputType type = InputType.feedForward(6);
         switch (name) {
@@ -165,6 +184,26 @@ final class Samples {
                         new LastTimeStep(new SimpleRnn.Builder().nIn(6).nOut(5).activation(Activation.TANH).build()),
                         output(5)));
             }
+            case "centre_loss" -> layers.addAll(List.of(dense(6, 5, options),
+                    new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nIn(5).nOut(CLASSES).activation(Activation.SOFTMAX).build()));
+            case "autoencoder" -> layers.addAll(List.of(
+                    new AutoEncoder.Builder().nIn(6).nOut(5).activation(Activation.SIGMOID).build(), output(5)));
+            case "layer_norm" -> layers.addAll(List.of(
+                    new DenseLayer.Builder().nIn(6).nOut(5).hasLayerNorm(true).activation(Activation.TANH).build(), output(5)));
+            case "graves_bidirectional" -> {
+                type = InputType.recurrent(4);
+                layers.addAll(List.of(
+                        new GravesBidirectionalLSTM.Builder().nIn(4).nOut(3).activation(Activation.TANH).build(), steps(3)));
+            }
+            case "space_to_depth" -> {
+                type = InputType.convolutional(6, 6, 1);
+                layers.addAll(List.of(new SpaceToDepthLayer.Builder(2).build(), convolution(2), output(2)));
+            }
+            case "volumes" -> {
+                type = InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 3, 4, 5, 2);
+                layers.addAll(List.of(
+                        new Convolution3D.Builder(2, 2, 2).dataFormat(Convolution3D.DataFormat.NCDHW).nOut(2).activation(Activation.TANH).build(), output(48)));
+            }
             case "embedding" -> {
                 type = null;
                 layers.addAll(List.of(new EmbeddingLayer.Builder().nIn(WORDS).nOut(4)
@@ -191,8 +230,9 @@ final class Samples {
     /** Inputs for the network called {@code name}. */
     static INDArray input(String name, Random random) {
         return switch (name) {
-            case "convolution", "normalized", "images" -> numbers(random, EXAMPLES, 1, 6, 6);
-            case "lstm", "graves_lstm", "bidirectional" -> numbers(random, EXAMPLES, 4, STEPS);
+            case "convolution", "normalized", "images", "space_to_depth", "pool_helper" -> numbers(random, EXAMPLES, 1, 6, 6);
+            case "volumes" -> numbers(random, 2, 2, 3, 4, 5);
+            case "lstm", "graves_lstm", "graves_bidirectional", "bidirectional" -> numbers(random, EXAMPLES, 4, STEPS);
             case "embedding" -> indices(random, EXAMPLES, 1);
             case "embedding_sequence" -> indices(random, EXAMPLES, STEPS);
             default -> numbers(random, EXAMPLES, 6);
