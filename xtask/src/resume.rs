@@ -78,14 +78,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// Recorded networks: the name of the file, the network, and whether its outputs are recorded too.
-const RECORDED: [(&str, &str, bool); 11] = [
+const RECORDED: [(&str, &str, bool); 10] = [
     ("autoencoder", "autoencoder", true),
     ("centre_loss", "centre_loss", true),
     ("graves_bidirectional", "graves_bidirectional", true),
     ("layer_norm", "layer_norm", true),
     ("pool_helper", "pool_helper", true),
     ("space_to_depth", "space_to_depth", true),
-    ("volumes", "volumes", true),
     ("embedding", "embedding", true),
     ("embedding_sequence", "embedding_sequence", true),
     ("graves_lstm", "graves_lstm", true),

@@ -42,7 +42,6 @@ fn layers_of_archives_compute_what_stock_dl4j_computed() {
         "layer_norm",
         "pool_helper",
         "space_to_depth",
-        "volumes",
     ] {
         same(&sample(&format!("{name}.zip")), name);
     }

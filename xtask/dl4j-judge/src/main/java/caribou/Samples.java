@@ -18,7 +18,6 @@ import org.deeplearning4j.nn.conf.layers.AutoEncoder;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
-import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
@@ -199,11 +198,6 @@ final class Samples {
                 type = InputType.convolutional(6, 6, 1);
                 layers.addAll(List.of(new SpaceToDepthLayer.Builder(2).build(), convolution(2), output(2)));
             }
-            case "volumes" -> {
-                type = InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 3, 4, 5, 2);
-                layers.addAll(List.of(
-                        new Convolution3D.Builder(2, 2, 2).dataFormat(Convolution3D.DataFormat.NCDHW).nOut(2).activation(Activation.TANH).build(), output(48)));
-            }
             case "embedding" -> {
                 type = null;
                 layers.addAll(List.of(new EmbeddingLayer.Builder().nIn(WORDS).nOut(4)
@@ -231,7 +225,6 @@ final class Samples {
     static INDArray input(String name, Random random) {
         return switch (name) {
             case "convolution", "normalized", "images", "space_to_depth", "pool_helper" -> numbers(random, EXAMPLES, 1, 6, 6);
-            case "volumes" -> numbers(random, 2, 2, 3, 4, 5);
             case "lstm", "graves_lstm", "graves_bidirectional", "bidirectional" -> numbers(random, EXAMPLES, 4, STEPS);
             case "embedding" -> indices(random, EXAMPLES, 1);
             case "embedding_sequence" -> indices(random, EXAMPLES, STEPS);
