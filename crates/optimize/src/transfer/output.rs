@@ -133,10 +133,8 @@ pub(super) fn replace(
     let rank = rebuild.new.shape(x).rank();
     let (op, axis) = end.with(units, rank, OPTION, initialiser)?;
     let mut y = rebuild.apply(op, x, origin)?;
-    if let Some(function) = function {
-        if let Some(op) = function.op(axis) {
-            y = rebuild.apply(op, y, origin)?;
-        }
+    if let Some(op) = function.and_then(|function| function.op(axis)) {
+        y = rebuild.apply(op, y, origin)?;
     }
     for id in end.tail {
         let node = graph.node(id);
