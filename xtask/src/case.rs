@@ -107,6 +107,9 @@ pub(crate) struct Case {
     pub(crate) training: Option<Course>,
     #[serde(skip)]
     pub(crate) directory: PathBuf,
+    /// Whether the model is taken to be the Keras file that the case's graph was frozen from.
+    #[serde(skip)]
+    pub(crate) by_source: bool,
 }
 
 /// Options in the words of the command line.
@@ -205,6 +208,9 @@ impl Case {
             let mut paths = names.iter().map(|name| self.directory.join(name));
             paths.find(|path| path.exists())
         };
+        if self.by_source {
+            return Ok((Source::open(self.source())?, Box::new(KerasReader)));
+        }
         for framework in FRAMEWORKS {
             if let Some(model) = found(framework.models) {
                 let source = Source::open(model)?;
@@ -220,6 +226,11 @@ impl Case {
             std::io::ErrorKind::NotFound,
             format!("{} has no model", self.directory.display()),
         ))
+    }
+
+    /// The Keras file that a graph was frozen from; few cases have it.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.directory.join("source.h5")
     }
 
     pub(crate) fn arrays(&self, ports: &[Port]) -> Result<Vec<ArrayD<f32>>, Failure> {

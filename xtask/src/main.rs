@@ -12,6 +12,7 @@ mod libhdf5;
 mod maven;
 mod normalizers;
 mod optimize;
+mod parity;
 mod real;
 mod resume;
 mod resumptions;
@@ -54,6 +55,8 @@ enum Task {
     },
     /// Run the judges over the cases: round trip, recorded truth and, if asked, stock DL4J.
     Verify(verify::Options),
+    /// Compare the layers and parameters that frozen graphs become with those of the Keras files that they were frozen from.
+    Parity(parity::Options),
     /// Write what the cases show into the README's table.
     Table(table::Options),
     /// Run the command over a large set of networks, and stock DL4J on what it wrote.
@@ -130,6 +133,12 @@ enum Framework {
         #[arg(long, default_value = "*")]
         case: String,
     },
+    /// Families of keras.applications, frozen, each beside its Keras file, in target/parity.
+    Parity {
+        /// Only the cases whose name matches.
+        #[arg(long, default_value = "*")]
+        case: String,
+    },
     /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
         /// Only the cases whose name matches.
@@ -191,6 +200,9 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             framework: Framework::TfSweep { case },
         } => fixtures::tensorflow(&root, "target/tf-sweep", "sweep", &case)?,
         Task::Fixtures {
+            framework: Framework::Parity { case },
+        } => fixtures::tensorflow(&root, "target/parity", "parity", &case)?,
+        Task::Fixtures {
             framework: Framework::Words,
         } => words::fixtures(&root, "testdata/words", "committed")?,
         Task::Fixtures {
@@ -209,6 +221,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             fixtures::keras(&root, environment, out, "sweep", &case)?;
         }
         Task::Verify(options) => return verify::run(&root, &options),
+        Task::Parity(options) => return parity::run(&root, &options),
         Task::Table(options) => return table::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Words => return words::run(&root),

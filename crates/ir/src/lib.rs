@@ -31,6 +31,7 @@ mod backwards;
 mod dtype;
 pub mod einsum;
 mod finding;
+pub mod function;
 mod graph;
 pub mod layout;
 mod limits;

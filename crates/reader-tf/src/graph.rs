@@ -2,6 +2,7 @@
 //! reading outputs of others, with what is fed and what is fetched.
 
 use crate::literal::Literal;
+use crate::program::KerasLayer;
 use crate::schema::AttrValue;
 use caribou_ir::Origin;
 use caribou_ir::op::Recurrent;
@@ -95,6 +96,8 @@ pub(crate) struct Flat {
     pub(crate) nodes: Vec<Node>,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) fetches: Vec<Fetch>,
+    /// The model that Keras saved, where the file says so.
+    pub(crate) keras: Option<KerasLayer>,
     /// The file's format and version in a few words.
     pub(crate) format: String,
 }

@@ -26,6 +26,12 @@ fn error<T>(message: impl Into<String>) -> Result<T, LiteralError> {
     Err(LiteralError(message.into()))
 }
 
+/// The number that a program meant by one that was stored in single precision: the shortest decimal that is stored so.
+/// As `0.001` it comes out, not as what the nearest number of 32 bits is.
+pub(crate) fn meant(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
 /// The element type, where it is one of numbers. Variables are referred to by types of their own.
 pub(crate) fn dtype(kind: DataType) -> Option<DType> {
     use DataType as T;

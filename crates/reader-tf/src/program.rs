@@ -25,6 +25,13 @@ pub(crate) struct Signature {
     pub(crate) outputs: Vec<Edge>,
 }
 
+/// A layer of Keras, or a model, with the layers within.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KerasLayer {
+    pub(crate) name: String,
+    pub(crate) layers: Vec<KerasLayer>,
+}
+
 /// A graph with its functions.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -36,6 +43,8 @@ pub(crate) struct Program {
     pub(crate) signature: Option<Signature>,
     /// The values of variables.
     pub(crate) variables: Variables,
+    /// The model that Keras saved, where it says so.
+    pub(crate) keras: Option<KerasLayer>,
     /// The file's format and version in a few words.
     pub(crate) format: String,
 }

@@ -1,5 +1,5 @@
-//! The conversion of a network of 138 million parameters, as a ratio to copying its file, and the time that the
-//! runtime takes for one image.
+//! The conversion of a network of 138 million parameters, as a ratio to copying its file, that of a frozen graph, and the
+//! time that the runtime takes for one image.
 
 use super::{Cost, megabytes, watched};
 use crate::Failure;
@@ -11,6 +11,9 @@ use xshell::{Shell, cmd};
 
 /// Runs of each; the fastest counts.
 const RUNS: usize = 3;
+
+/// The most that the conversion of ResNet-50 as a frozen graph may take, in seconds, and of anonymous memory, in MiB.
+const FROZEN_AT_MOST: (f64, f64) = (1.0, 150.0);
 
 /// VGG16 as a Keras file; made when there is none.
 pub(super) fn vgg16(root: &Path, shell: &Shell) -> Result<PathBuf, Failure> {
@@ -44,12 +47,15 @@ pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, F
             Command::new(binary).args(convert).args([&archive, &model]),
         )?);
     }
-    let image = image(root, shell, binary)?;
+    let resnet = resnet50(root, shell)?;
+    let image = image(root, &resnet, binary)?;
+    let frozen = frozen(root, shell, &resnet, binary)?;
     let ratio = conversion.time.as_secs_f64() / copied.as_secs_f64();
     Ok(format!(
         "| conversion of VGG16 ({}, `--no-verify`, warm cache, best of {RUNS}) | |\n|---|---|\n\
          | `cp` of the file | {:.2} s |\n| `caribou convert` | {:.2} s |\n| ratio | {ratio:.1} |\n\
          | peak anonymous memory | {:.0} MiB |\n\n\
+         {frozen}\n\
          | ResNet-50 on one image of 224 x 224 (`caribou run` as a whole, best of {RUNS}) | |\n|---|---|\n\
          | time | {:.2} s |\n\
          | peak memory | {:.0} MiB |\n",
@@ -62,26 +68,63 @@ pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, F
     ))
 }
 
-/// ResNet-50 read from its file and run on one image: what verifying a conversion of it costs for each example.
-fn image(root: &Path, shell: &Shell, binary: &Path) -> Result<Cost, Failure> {
+/// ResNet-50 in `target/bench`: made when there is none.
+struct ResNet50 {
+    model: PathBuf,
+    /// The same as a frozen graph.
+    graph: PathBuf,
+    image: PathBuf,
+}
+
+fn resnet50(root: &Path, shell: &Shell) -> Result<ResNet50, Failure> {
     let home = root.join("target/bench");
-    let (model, image) = (home.join("resnet50.h5"), home.join("image.npy"));
-    if !model.exists() || !image.exists() {
+    let made = ResNet50 {
+        model: home.join("resnet50.h5"),
+        graph: home.join("resnet50.pb"),
+        image: home.join("image.npy"),
+    };
+    let ResNet50 { model, graph, image } = &made;
+    if ![model, graph, image].iter().all(|path| path.exists()) {
         let python = Environment::Keras.python(root)?;
         let script = root.join("xtask/fixtures/bench/resnet50.py");
-        cmd!(shell, "{python} {script} {model} {image}").run()?;
+        cmd!(shell, "{python} {script} {model} {image} {graph}").run()?;
     }
+    Ok(made)
+}
+
+/// ResNet-50 as a frozen graph, from file to archive, by itself and with the proof that it computes the same.
+fn frozen(root: &Path, shell: &Shell, resnet: &ResNet50, binary: &Path) -> Result<String, Failure> {
+    let archive = root.join("target/bench/resnet50.zip");
+    let mut rows = String::new();
+    for (name, options) in [("`--no-verify`", &["--no-verify"][..]), ("verified", &[])] {
+        let mut cost = Cost::MAX;
+        for _ in 0..RUNS {
+            shell.remove_path(&archive)?;
+            let mut command = Command::new(binary);
+            command.arg("convert").args(options).arg("-o").args([&archive, &resnet.graph]);
+            cost = cost.least(watched(&mut command)?);
+        }
+        rows += &format!(
+            "| {name} | {:.2} s | {:.0} MiB |\n",
+            cost.time.as_secs_f64(),
+            cost.anonymous as f64 / 1024.0
+        );
+    }
+    let (time, memory) = FROZEN_AT_MOST;
+    Ok(format!(
+        "| `caribou convert` of ResNet-50 as a frozen graph ({}, warm cache, best of {RUNS}) | time, at most {time} s | peak anonymous memory, at most {memory} MiB |\n|---|---|---|\n{rows}",
+        megabytes(&resnet.graph)?
+    ))
+}
+
+/// ResNet-50 read from its file and run on one image: what verifying a conversion of it costs for each example.
+fn image(root: &Path, resnet: &ResNet50, binary: &Path) -> Result<Cost, Failure> {
     let mut cost = Cost::MAX;
     for _ in 0..RUNS {
-        let output = home.join("output.npy");
+        let output = root.join("target/bench/output.npy");
         let mut command = Command::new(binary);
-        command
-            .arg("run")
-            .arg(&model)
-            .arg("-o")
-            .arg(output)
-            .arg("--input")
-            .arg(&image);
+        command.arg("run").arg(&resnet.model).arg("-o").arg(output);
+        command.arg("--input").arg(&resnet.image);
         cost = cost.least(watched(&mut command)?);
     }
     Ok(cost)

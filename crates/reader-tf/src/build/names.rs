@@ -1,6 +1,7 @@
 //! The names of layers: the scopes that TensorFlow's operations are named in.
 
 use crate::graph::Flat;
+use crate::program::KerasLayer;
 use std::sync::Arc;
 
 /// Operations that make no layer.
@@ -33,8 +34,9 @@ const WITHIN: &[&str] = &[
     "conv1d_transpose",
 ];
 
-/// For each operation the name of the layer that it belongs to: its scope, or its own name where it has none. Scopes
-/// that all of `nodes` are in, such as the name of the model, are left out.
+/// For each operation the name of the layer that it belongs to: of the layer of Keras whose scope it is in, where the file
+/// says which layers there are. Else its scope, or its own name where it has none; scopes that all of `nodes` are in, such
+/// as the name of the model, are left out.
 pub(super) fn layers(flat: &Flat, nodes: &[usize]) -> Vec<Arc<str>> {
     let scopes: Vec<Vec<&str>> = flat.nodes.iter().map(|node| scope(&node.name)).collect();
     let mut layers = nodes
@@ -50,9 +52,14 @@ pub(super) fn layers(flat: &Flat, nodes: &[usize]) -> Vec<Arc<str>> {
             .count();
         common = &common[..same];
     }
-    scopes
+    let keras = flat.keras.as_ref();
+    flat.nodes
         .iter()
-        .map(|scope| {
+        .zip(&scopes)
+        .map(|(node, scope)| {
+            if let Some(layer) = keras.and_then(|model| layer_of_keras(model, &node.name)) {
+                return Arc::from(layer);
+            }
             let own = scope
                 .strip_prefix(common)
                 .filter(|rest| !rest.is_empty())
@@ -62,9 +69,42 @@ pub(super) fn layers(flat: &Flat, nodes: &[usize]) -> Vec<Arc<str>> {
         .collect()
 }
 
+/// The layer of `model` in whose scope an operation is, by its name and those of the models that it lies in.
+fn layer_of_keras(model: &KerasLayer, name: &str) -> Option<String> {
+    let parts = parts(name);
+    let (_, scopes) = parts.split_last()?;
+    let start = scopes.iter().position(|&scope| scope == model.name)?;
+    let (mut within, mut path) = (model, Vec::new());
+    for &scope in &scopes[start + 1..] {
+        let Some(layer) = within.layers.iter().find(|layer| layer.name == scope) else {
+            break;
+        };
+        path.push(scope);
+        within = layer;
+    }
+    (!path.is_empty()).then(|| path.join("/"))
+}
+
+/// The parts of an operation's name, without the calls of functions, which are no scopes of the program.
+fn parts(name: &str) -> Vec<&str> {
+    let is_call = |part: &str| {
+        let rest = ["StatefulPartitionedCall", "PartitionedCall"]
+            .iter()
+            .find_map(|call| part.strip_prefix(call));
+        rest.is_some_and(|rest| {
+            rest.strip_prefix('_').map_or(rest.is_empty(), |number| {
+                !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+            })
+        })
+    };
+    name.split('/')
+        .filter(|part| !part.is_empty() && !is_call(part))
+        .collect()
+}
+
 /// The parts of a layer's name; at least one.
 fn scope(name: &str) -> Vec<&str> {
-    let mut parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty()).collect();
+    let mut parts = parts(name);
     if parts.len() > 1 {
         parts.pop();
     }
@@ -83,6 +123,10 @@ mod tests {
     use crate::graph::Node;
 
     fn names(names: &[&str]) -> Vec<String> {
+        names_of(names, None)
+    }
+
+    fn names_of(names: &[&str], keras: Option<KerasLayer>) -> Vec<String> {
         let node = |name: &&str| Node {
             name: (*name).into(),
             op: "Relu".into(),
@@ -93,10 +137,29 @@ mod tests {
         };
         let flat = Flat {
             nodes: names.iter().map(node).collect(),
+            keras,
             ..Flat::default()
         };
         let all: Vec<usize> = (0..names.len()).collect();
         layers(&flat, &all).iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_layer_of_keras_is_told_from_scopes_of_the_program() {
+        let layer = |name: &str, layers| KerasLayer {
+            name: name.into(),
+            layers,
+        };
+        let model = layer(
+            "model",
+            vec![
+                layer("dense", vec![]),
+                layer("body", vec![layer("inner", vec![])]),
+            ],
+        );
+        let all = ["truediv", "model/dense/Tensordot/MatMul", "model/body/inner/deep/mul", "model/add"];
+        let expected = ["truediv", "dense", "body/inner", "model"];
+        assert_eq!(names_of(&all, Some(model)), expected);
     }
 
     #[test]
@@ -110,6 +173,8 @@ mod tests {
             ["block1_conv1", "fc", "fc"]
         );
         assert_eq!(names(&["conv/Conv2D", "conv/Relu"]), ["conv", "conv"]);
+        let called = ["StatefulPartitionedCall/net/a/StatefulPartitionedCall_1/MatMul", "StatefulPartitionedCall/net/b/Relu"];
+        assert_eq!(names(&called), ["a", "b"]);
         assert_eq!(names(&["Relu", "Relu_1"]), ["Relu", "Relu_1"]);
     }
 }

@@ -15,6 +15,7 @@ pub(crate) fn program(graph: GraphDef, source: &Source, format: String) -> Progr
         map: Arc::clone(source.map()),
         signature: None,
         variables: Variables::default(),
+        keras: None,
         format,
     }
 }

@@ -1,6 +1,7 @@
 //! The files of TensorFlow, each brought into one [`Program`]. Their form is found by their content.
 
 mod frozen;
+mod keras_metadata;
 mod saved_model;
 mod text;
 mod variables;

@@ -1,6 +1,6 @@
 //! SavedModels: a directory with graphs, one for each set of tags, and the checkpoint of their variables.
 
-use super::frozen;
+use super::{frozen, keras_metadata};
 use super::variables::Variables;
 use crate::bundle::Bundle;
 use crate::program::{Edge, Program, Signature};
@@ -31,7 +31,8 @@ pub(super) fn program(
         (None, Some(_)) => source.below("variables/variables.index").ok(),
         (None, None) => None,
     };
-    let program = meta_graph(graph, source, signature, checkpoint.as_ref(), limits)?;
+    let mut program = meta_graph(graph, source, signature, checkpoint.as_ref(), limits)?;
+    program.keras = keras_metadata::model(source, limits);
     Ok(program)
 }
 

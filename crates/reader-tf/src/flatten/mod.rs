@@ -53,6 +53,7 @@ pub(crate) fn flatten(
         findings,
         flat: Flat {
             format: program.format.clone(),
+            keras: program.keras.clone(),
             ..Flat::default()
         },
         names: HashSet::new(),
@@ -573,6 +574,7 @@ impl Flat {
             nodes,
             feeds: feeds.filter(|feed| feed.output.node != usize::MAX).collect(),
             fetches: fetches.collect(),
+            keras: self.keras,
             format: self.format,
         }
     }

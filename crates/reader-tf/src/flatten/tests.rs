@@ -96,6 +96,7 @@ fn program(nodes: Vec<NodeDef>, functions: Vec<FunctionDef>) -> Program {
         map: Arc::new(map),
         signature: None,
         variables: crate::file::Variables::default(),
+        keras: None,
         format: String::new(),
     }
 }

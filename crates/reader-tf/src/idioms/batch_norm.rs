@@ -7,6 +7,7 @@ use super::Lifted;
 use crate::build::Held;
 use crate::fold::Array;
 use crate::graph::{Node, Output};
+use crate::literal::meant;
 use crate::ops::{Call, Found};
 use caribou_ir::op::BatchNorm;
 use caribou_ir::{Tensor, ValueId};
@@ -110,7 +111,7 @@ impl<'f> Search<'_, '_, 'f> {
                         (1, _) => (b, a),
                         _ => return None,
                     };
-                    scale = Some((self.plain(variance), self.known(epsilon)?.scalar()?));
+                    scale = Some((self.plain(variance), meant(self.known(epsilon)?.scalar()? as f32)));
                 }
                 (Some(_), Some(_)) => return None,
                 (None, _) if power == 1 && gamma.is_none() => gamma = Some(output),

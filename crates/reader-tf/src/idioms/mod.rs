@@ -10,7 +10,6 @@ mod composed;
 mod dense;
 mod dropout;
 mod finite;
-mod function;
 mod norm;
 mod one_hot;
 mod pattern;

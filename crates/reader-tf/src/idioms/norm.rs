@@ -3,6 +3,7 @@
 use super::Lifted;
 use super::pattern::{affine, constant, either, factors, made, pair, reduce, unary};
 use crate::build::Held;
+use crate::literal::meant;
 use crate::ops::{Call, Found};
 use caribou_ir::op::{
     Centring, ElementwiseKind as Kind, GroupNorm, LayerNorm, NormEpsilon, Op, ReduceKind, Reshape, Size,
@@ -416,7 +417,7 @@ pub(super) fn by_batch_norm(call: &mut Call<'_, '_>) -> Lifted {
         .get("epsilon")
         .and_then(|value| value.value.as_ref())
     {
-        Some(crate::schema::attr_value::Value::F(epsilon)) => f64::from(*epsilon),
+        Some(crate::schema::attr_value::Value::F(epsilon)) => meant(*epsilon),
         _ => 1e-4,
     };
     if !node.op.starts_with("FusedBatchNorm")

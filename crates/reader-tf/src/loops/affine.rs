@@ -2,6 +2,7 @@
 
 use super::frame::{Frame, whole};
 use crate::graph::Output;
+use crate::literal::meant;
 use caribou_ir::Tensor;
 use caribou_ir::op::Activation;
 
@@ -275,8 +276,6 @@ impl Frame<'_> {
         };
         let (inner, offset) = with_number("AddV2", inner)?;
         let (inner, slope) = with_number("Mul", inner)?;
-        // The numbers that were meant: 0.2 is stored as the nearest one of 32 bits.
-        let meant = |number: f64| (number as f32).to_string().parse().unwrap_or(number);
-        Some((meant(slope), meant(offset), self.at(inner)))
+        Some((meant(slope as f32), meant(offset as f32), self.at(inner)))
     }
 }

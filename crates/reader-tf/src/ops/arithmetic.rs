@@ -262,8 +262,25 @@ fn divide(call: &mut Call<'_, '_>) -> Outputs {
     pair(call, Kind::Divide, Binary::Divide)
 }
 
-/// A division that gives zero where it divides by zero: by numbers that are known, and none of them zero.
+/// A division that gives zero where it divides by zero. With `d` one where the divisor `y` is not zero, and zero where it
+/// is: `(x * d) / (y + 1 - d)`.
 fn divide_no_nan(call: &mut Call<'_, '_>) -> Outputs {
+    if let Held::Value(y, _) = *call.input(1)? {
+        fractions(call)?;
+        let kind = UnaryKind::Step { threshold: 0.0 };
+        let above = call.apply(Unary { kind }, &[y])?;
+        let opposite = call.apply(Op::affine(-1.0, 0.0), &[y])?;
+        let below = call.apply(Unary { kind }, &[opposite])?;
+        let kind = Kind::Add;
+        let there = call.apply(Elementwise { kind }, &[above, below])?;
+        let absent = call.apply(Op::affine(-1.0, 1.0), &[there])?;
+        let divisor = call.apply(Elementwise { kind }, &[y, absent])?;
+        let (x, dtype) = (call.input(0)?.clone(), call.input(0)?.dtype());
+        let x = elementwise(call, Kind::Multiply, &x, &Held::Value(there, dtype))?;
+        let kind = Kind::Divide;
+        let y = call.apply(Elementwise { kind }, &[x, divisor])?;
+        return call.gives(y);
+    }
     let divisors = call.folded(call.known(1)?.as_reals())?;
     if divisors.contains(&0.0) {
         return Err(call.option("a division by zero that gives zero"));

@@ -4,6 +4,7 @@ use super::{ATTRIBUTE, CONSTANT, MISFIT, OPTION, Outputs};
 use crate::build::{Builder, Held};
 use crate::fold::{Array, Whole};
 use crate::graph::{Node, Output};
+use crate::literal::meant;
 use crate::schema::DataType;
 use crate::schema::attr_value::Value;
 use caribou_ir::op::{Op, Reshape, Size, Transpose};
@@ -316,8 +317,8 @@ impl Call<'_, '_> {
 
     pub(crate) fn real(&self, name: &str, default: f32) -> Found<f64> {
         match self.attribute(name) {
-            None => Ok(f64::from(default)),
-            Some(Value::F(number)) => Ok(f64::from(*number)),
+            None => Ok(meant(default)),
+            Some(Value::F(number)) => Ok(meant(*number)),
             Some(_) => Err(self.wrong(name, "number")),
         }
     }

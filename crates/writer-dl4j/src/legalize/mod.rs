@@ -7,6 +7,7 @@
 
 mod activation;
 mod arg_max;
+mod arithmetic;
 mod attention;
 mod bidirectional;
 mod cell;
@@ -66,10 +67,12 @@ pub(crate) struct Legal {
 /// # Errors
 /// Only when the graph is not sound: an operator that does not fit its inputs.
 pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, ShapeError> {
+    let mut rewrites = Vec::new();
+    let graph = &*arithmetic::lifted(graph, &mut rewrites)?;
     let (new, mut values) = graph.same_inputs();
     let mut legal = Legal {
         graph: new,
-        rewrites: Vec::new(),
+        rewrites,
         findings: Findings::new(),
         fixed: HashSet::new(),
         inexact: HashMap::new(),
@@ -77,7 +80,9 @@ pub(crate) fn legalize(graph: &Graph, options: &WriteOptions) -> Result<Legal, S
     let mut steps = HashMap::new();
     let frozen = frozen::behind_learning(graph, options.training.as_ref());
     let used = used(graph);
-    for (id, node) in graph.nodes() {
+    // In an order that does not depend on the reader: layers and parameters stand in it in the archive.
+    for id in graph.depth_first() {
+        let node = graph.node(id);
         let inputs: Vec<ValueId> = node.inputs.iter().map(|input| values[input]).collect();
         let mut step = Step {
             graph: &mut legal.graph,

@@ -1,15 +1,20 @@
 //! Functions of one number as programs: what a value is computed to from another one by operators on single elements.
 
-use caribou_ir::op::{Activation, ElementwiseKind, Op, UnaryKind};
-use caribou_ir::{Graph, ValueId};
+mod recognise;
+
+use crate::op::{Activation, ElementwiseKind, Op, UnaryKind};
+use crate::{Graph, ValueId};
 use std::collections::HashMap;
 
 /// The most operators of a function.
 const MOST: usize = 32;
 
+/// The most values that a function is tried to be of.
+const ARGUMENTS: usize = 24;
+
 /// One step of a function; arguments are places of earlier results.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub enum Step {
     /// The number that the function is of.
     Argument,
     /// A number.
@@ -26,14 +31,14 @@ pub(super) enum Step {
 
 /// A function of one number, as steps of which the last gives its value.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Function {
+pub struct Function {
     steps: Vec<Step>,
     places: HashMap<ValueId, usize>,
 }
 
 impl Function {
     /// A function of `argument` without any step yet.
-    pub(super) fn of(argument: ValueId) -> Self {
+    pub fn of(argument: ValueId) -> Self {
         Self {
             steps: vec![Step::Argument],
             places: HashMap::from([(argument, 0)]),
@@ -41,19 +46,19 @@ impl Function {
     }
 
     /// How many operators it has.
-    pub(super) fn operators(&self) -> usize {
+    pub fn operators(&self) -> usize {
         let operator = |step: &&Step| !matches!(step, Step::Argument | Step::Number(_));
         self.steps.iter().filter(operator).count()
     }
 
     /// Adds a step, and gives its place.
-    pub(super) fn push(&mut self, step: Step) -> usize {
+    pub fn push(&mut self, step: Step) -> usize {
         self.steps.push(step);
         self.steps.len() - 1
     }
 
     /// The place of a value; `None` where it is not computed of the argument alone, by few operators on single elements.
-    pub(super) fn place(&mut self, graph: &Graph, value: ValueId) -> Option<usize> {
+    pub fn place(&mut self, graph: &Graph, value: ValueId) -> Option<usize> {
         if let Some(&place) = self.places.get(&value) {
             return Some(place);
         }
@@ -89,7 +94,7 @@ impl Function {
     }
 
     /// The function's value.
-    pub(super) fn at(&self, x: f64) -> f64 {
+    pub fn at(&self, x: f64) -> f64 {
         let mut results: Vec<f64> = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
             let of = |place: usize| results[place];
@@ -116,11 +121,33 @@ impl Function {
 }
 
 /// Whether an operator computes each element of the elements at the same place.
-pub(super) fn on_elements(op: &Op) -> bool {
+pub fn on_elements(op: &Op) -> bool {
     matches!(
         op,
         Op::Identity(_) | Op::Activate(_) | Op::Unary(_) | Op::Elementwise(_)
     )
+}
+
+/// The values that what is computed of `from` may be a function of, the farthest first.
+pub fn arguments(graph: &Graph, from: impl IntoIterator<Item = ValueId>) -> Vec<ValueId> {
+    let mut found: Vec<ValueId> = Vec::new();
+    let mut open: Vec<ValueId> = from.into_iter().collect();
+    let mut next = 0;
+    while let Some(&at) = open.get(next) {
+        next += 1;
+        if found.contains(&at) {
+            continue;
+        }
+        if found.len() == ARGUMENTS {
+            break;
+        }
+        found.push(at);
+        if let Some(node) = graph.producer(at).filter(|node| on_elements(&node.op)) {
+            open.extend(&node.inputs);
+        }
+    }
+    found.reverse();
+    found
 }
 
 fn pair(kind: ElementwiseKind, a: f64, b: f64) -> f64 {
