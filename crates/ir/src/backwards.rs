@@ -18,14 +18,22 @@ impl Graph {
         // Each open node with how many of its inputs were looked at; no recursion, for graphs are deep.
         let mut open: Vec<(NodeId, usize)> = Vec::new();
         for port in self.outputs() {
-            open.extend(makes(port.value).filter(|node| seen.insert(*node)).map(|node| (node, 0)));
+            open.extend(
+                makes(port.value)
+                    .filter(|node| seen.insert(*node))
+                    .map(|node| (node, 0)),
+            );
             while let Some((node, next)) = open.pop() {
                 let Some(&input) = self.node(node).inputs.get(next) else {
                     order.push(node);
                     continue;
                 };
                 open.push((node, next + 1));
-                open.extend(makes(input).filter(|node| seen.insert(*node)).map(|node| (node, 0)));
+                open.extend(
+                    makes(input)
+                        .filter(|node| seen.insert(*node))
+                        .map(|node| (node, 0)),
+                );
             }
         }
         order
@@ -116,9 +124,14 @@ mod tests {
             };
             of("unused", Activation::Selu, &mut graph);
             let kind = ElementwiseKind::Add;
-            let y = graph.apply(Elementwise { kind }, &[a, b], &Origin::new("y", "test")).unwrap();
+            let y = graph
+                .apply(Elementwise { kind }, &[a, b], &Origin::new("y", "test"))
+                .unwrap();
             graph.output("y", y, Layout::Plain);
-            let names = graph.depth_first().into_iter().map(|node| graph.node(node).origin.layer.to_string());
+            let names = graph
+                .depth_first()
+                .into_iter()
+                .map(|node| graph.node(node).origin.layer.to_string());
             names.collect::<Vec<_>>()
         };
         assert_eq!(built(true), ["a", "b", "y"]);

@@ -101,7 +101,11 @@ fn frozen(root: &Path, shell: &Shell, resnet: &ResNet50, binary: &Path) -> Resul
         for _ in 0..RUNS {
             shell.remove_path(&archive)?;
             let mut command = Command::new(binary);
-            command.arg("convert").args(options).arg("-o").args([&archive, &resnet.graph]);
+            command
+                .arg("convert")
+                .args(options)
+                .arg("-o")
+                .args([&archive, &resnet.graph]);
             cost = cost.least(watched(&mut command)?);
         }
         rows += &format!(

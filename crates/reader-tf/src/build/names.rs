@@ -157,7 +157,12 @@ mod tests {
                 layer("body", vec![layer("inner", vec![])]),
             ],
         );
-        let all = ["truediv", "model/dense/Tensordot/MatMul", "model/body/inner/deep/mul", "model/add"];
+        let all = [
+            "truediv",
+            "model/dense/Tensordot/MatMul",
+            "model/body/inner/deep/mul",
+            "model/add",
+        ];
         let expected = ["truediv", "dense", "body/inner", "model"];
         assert_eq!(names_of(&all, Some(model)), expected);
     }
@@ -173,7 +178,10 @@ mod tests {
             ["block1_conv1", "fc", "fc"]
         );
         assert_eq!(names(&["conv/Conv2D", "conv/Relu"]), ["conv", "conv"]);
-        let called = ["StatefulPartitionedCall/net/a/StatefulPartitionedCall_1/MatMul", "StatefulPartitionedCall/net/b/Relu"];
+        let called = [
+            "StatefulPartitionedCall/net/a/StatefulPartitionedCall_1/MatMul",
+            "StatefulPartitionedCall/net/b/Relu",
+        ];
         assert_eq!(names(&called), ["a", "b"]);
         assert_eq!(names(&["Relu", "Relu_1"]), ["Relu", "Relu_1"]);
     }

@@ -1,7 +1,7 @@
 //! SavedModels: a directory with graphs, one for each set of tags, and the checkpoint of their variables.
 
-use super::{frozen, keras_metadata};
 use super::variables::Variables;
+use super::{frozen, keras_metadata};
 use crate::bundle::Bundle;
 use crate::program::{Edge, Program, Signature};
 use crate::schema::{MetaGraphDef, SavedModel, SignatureDef, TensorInfo};

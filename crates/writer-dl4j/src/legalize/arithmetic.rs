@@ -54,14 +54,16 @@ fn activation(graph: &Graph, node: &Node) -> Option<(ValueId, (Activation, Value
     if !matches!(node.op, Op::Elementwise(_) | Op::Unary(_)) {
         return None;
     }
-    arguments(graph, node.inputs.iter().copied()).into_iter().find_map(|x| {
-        let mut function = Function::of(x);
-        function.place(graph, output)?;
-        // Layers that stand for themselves in the source stay.
-        let composed = function.operators() > 1 && graph.shape(x) == graph.shape(output);
-        let found = function.recognised().filter(|found| composed && is_gate(found))?;
-        Some((output, (found, x)))
-    })
+    arguments(graph, node.inputs.iter().copied())
+        .into_iter()
+        .find_map(|x| {
+            let mut function = Function::of(x);
+            function.place(graph, output)?;
+            // Layers that stand for themselves in the source stay.
+            let composed = function.operators() > 1 && graph.shape(x) == graph.shape(output);
+            let found = function.recognised().filter(|found| composed && is_gate(found))?;
+            Some((output, (found, x)))
+        })
 }
 
 /// Functions that are written as arithmetic where a framework has no name for them.
