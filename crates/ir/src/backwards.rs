@@ -110,7 +110,7 @@ mod tests {
             let mut graph = Graph::new();
             let shape = Shape::new([Dim::BATCH, Dim::Fixed(2)]);
             let x = graph.input("x", shape, Layout::Plain);
-            let mut of = |name: &str, function: Activation, graph: &mut Graph| {
+            let of = |name: &str, function: Activation, graph: &mut Graph| {
                 graph
                     .apply(Activate { function }, &[x], &Origin::new(name, "test"))
                     .unwrap()
