@@ -185,6 +185,21 @@ pub enum LearningRate {
 }
 
 impl LearningRate {
+    /// The same schedule, `factor` times as high.
+    #[must_use]
+    pub fn multiplied(&self, factor: f64) -> Self {
+        let mut rate = self.clone();
+        match &mut rate {
+            Self::Constant(initial)
+            | Self::Exponential { initial, .. }
+            | Self::Step { initial, .. }
+            | Self::Inverse { initial, .. }
+            | Self::Sigmoid { initial, .. } => *initial *= factor,
+            Self::Piecewise(stairs) => stairs.iter_mut().for_each(|(_, rate)| *rate *= factor),
+        }
+        rate
+    }
+
     /// The rate of step `t`.
     pub fn at(&self, t: u64) -> f64 {
         let steps_before = t as f64;

@@ -1,11 +1,11 @@
 //! How a network was being trained: the rule, rate and penalties of a `solver.prototxt`, and the multipliers of layers.
 
 use crate::layers::{self, Support};
-use crate::net::Net;
+use crate::net::{Layer, Net};
 use crate::schema::SolverParameter;
 use crate::schema::solver_parameter::SolverType;
 use caribou_ir::{
-    Code, Finding, Findings, LayerTraining, LearningRate, Origin, Place, Regularization, Severity, Training,
+    Clipping, Code, Finding, Findings, LayerTraining, LearningRate, Origin, Place, Regularization, Severity, Training,
     Updater, UpdaterKind,
 };
 
@@ -50,10 +50,6 @@ impl Solver<'_> {
     }
 }
 
-fn warn(findings: &mut Findings, message: impl Into<String>) {
-    findings.push(Finding::new(Severity::Warning, NOT_CARRIED, None, message));
-}
-
 /// The training that a solver describes, of the layers of `net`.
 pub(crate) fn training(file: &Solver<'_>, net: &Net, findings: &mut Findings) -> Training {
     let solver = file.says;
@@ -75,62 +71,146 @@ pub(crate) fn training(file: &Solver<'_>, net: &Net, findings: &mut Findings) ->
         let origin = Origin::new("(solver)", "lr_policy");
         findings.push(Finding::note(NOT_CARRIED, &origin, message));
     }
-    if solver.clip_gradients() >= 0.0 {
-        let message = "it bounds the norm of all gradients together, which DL4J can't: nothing is clipped";
-        file.warn(findings, "clip_gradients", message);
-    }
     if solver.iter_size() > 1 {
         let message = format!("use batches {} times as large in DL4J", solver.iter_size());
         file.warn(findings, "iter_size", message);
     }
     let updater = Updater {
         learning_rate,
+        clipping: clipping(file, net, findings),
         ..Updater::new(kind, 0.0)
     };
-    let mut training = Training {
-        updater: Some(updater),
-        ..Training::default()
-    };
-    let mut multiplied = 0usize;
-    for layer in &net.layers {
-        if !matches!(
-            layers::of(&layer.kind).map(|row| row.support),
-            Some(Support::Read(_))
-        ) {
-            continue;
-        }
-        let spec = |index: usize| layer.parameters.param.get(index).cloned().unwrap_or_default();
-        let decay = |index: usize| f64::from(solver.weight_decay() * spec(index).decay_mult());
+    let mut training = Training::default();
+    for layer in learning(net) {
+        let kernels = multiplier(layer, 0);
+        let biases = match is_biased(layer) {
+            true => multiplier(layer, 1),
+            false => kernels,
+        };
+        let frozen = kernels == 0.0 && biases == 0.0;
         let own = LayerTraining {
-            // The statistics of a normalisation have no rate anyway.
-            frozen: layer.kind != "BatchNorm"
-                && !layer.parameters.param.is_empty()
-                && layer.parameters.param.iter().all(|spec| spec.lr_mult() == 0.0),
-            regularization: penalty(solver, decay(0)),
-            bias_regularization: penalty(solver, decay(1)),
+            frozen,
+            regularization: penalty(solver, decay(solver, layer, 0)),
+            bias_regularization: penalty(solver, decay(solver, layer, 1)),
+            updater: updater_of(&updater, kernels).filter(|_| !frozen),
+            bias_updater: (biases != kernels)
+                .then(|| updater_of(&updater, biases).unwrap_or_else(|| updater.clone())),
             ..LayerTraining::default()
         };
-        multiplied += usize::from(
-            !own.frozen
-                && layer
-                    .parameters
-                    .param
-                    .iter()
-                    .any(|spec| spec.lr_mult() != 1.0 && layer.kind != "BatchNorm"),
-        );
-        if own != LayerTraining::default() {
-            training.layers.insert(layer.origin().layer.to_string(), own);
+        if layer.kind == "LSTM" && multiplier(layer, 2) != kernels {
+            let message = "the recurrent kernel learns at the rate of the other kernel, not at its own (lr_mult)";
+            findings.push(Finding::warning(NOT_CARRIED, &layer.origin(), message));
         }
+        let rated = own.updater.is_some() || own.bias_updater.is_some();
+        if rated && matches!(updater.kind, UpdaterKind::AdaDelta { .. }) && !own.frozen {
+            let message = "AdaDelta has no learning rate in DL4J: its multiplier (lr_mult) has no effect";
+            findings.push(Finding::warning(NOT_CARRIED, &layer.origin(), message));
+        }
+        if own == LayerTraining::default() {
+            continue;
+        }
+        // What scales a normalisation is part of it in DL4J.
+        let normalised = net.layers.iter().find(|other| {
+            let writes = |other: &Layer| other.tops.first() == layer.bottoms.first();
+            layer.kind == "Scale" && other.kind == "BatchNorm" && writes(other)
+        });
+        if let Some(norm) = normalised {
+            training.layers.insert(norm.origin().layer.to_string(), own.clone());
+        }
+        training.layers.insert(layer.origin().layer.to_string(), own);
     }
-    if multiplied > 0 {
-        warn(
-            findings,
-            format!(
-                "the multipliers of the learning rate (lr_mult) of {multiplied} layers were not carried over"
-            ),
-        );
-    }
+    training.updater = Some(updater);
     training
+}
+
+/// The layers whose parameters learn, those that stay as they are included. The statistics of a normalisation have no rate
+/// anyway.
+fn learning(net: &Net) -> impl Iterator<Item = &Layer> {
+    net.layers.iter().filter(|layer| {
+        let support = layers::of(&layer.kind).map(|row| row.support);
+        matches!(support, Some(Support::Read(_))) && layer.kind != "BatchNorm"
+    })
+}
+
+/// Whether the second parameter of a layer is a bias that it has.
+fn is_biased(layer: &Layer) -> bool {
+    let parameters = &layer.parameters;
+    match layer.kind.as_str() {
+        "Convolution" | "ConvolutionDepthwise" | "Deconvolution" | "DepthwiseConvolution" => {
+            let own = parameters.convolution_param.as_ref();
+            own.is_none_or(|own| own.bias_term())
+        }
+        "InnerProduct" => {
+            let own = parameters.inner_product_param.as_ref();
+            own.is_none_or(|own| own.bias_term())
+        }
+        "Embed" => parameters.embed_param.as_ref().is_none_or(|own| own.bias_term()),
+        "Scale" => parameters.scale_param.as_ref().is_some_and(|own| own.bias_term()),
+        "Bias" | "Normalize" | "PReLU" => false,
+        _ => true,
+    }
+}
+
+/// What the learning rate of parameter `index` of a layer is multiplied by.
+fn multiplier(layer: &Layer, index: usize) -> f64 {
+    let spec = layer.parameters.param.get(index);
+    spec.map_or(1.0, |spec| f64::from(spec.lr_mult()))
+}
+
+/// The decay of parameter `index` of a layer.
+fn decay(solver: &SolverParameter, layer: &Layer, index: usize) -> f64 {
+    let spec = layer.parameters.param.get(index);
+    f64::from(solver.weight_decay() * spec.map_or(1.0, |spec| spec.decay_mult()))
+}
+
+/// The optimiser of parameters whose rate is multiplied; `None` for that of the network.
+fn updater_of(updater: &Updater, multiplier: f64) -> Option<Updater> {
+    if multiplier == 1.0 {
+        return None;
+    }
+    // Steps of length zero; what the rule remembers does not matter then.
+    let still = Updater {
+        clipping: updater.clipping,
+        ..Updater::new(UpdaterKind::Sgd, 0.0)
+    };
+    Some(match multiplier {
+        0.0 => still,
+        factor => Updater {
+            learning_rate: updater.learning_rate.multiplied(factor),
+            ..updater.clone()
+        },
+    })
+}
+
+/// What bounds the gradients. Caffe bounds the norm of all of them together, DL4J that of each layer: the same where only one
+/// learns, which is one layer in DL4J too.
+fn clipping(file: &Solver<'_>, net: &Net, findings: &mut Findings) -> Option<Clipping> {
+    let limit = f64::from(file.says.clip_gradients());
+    if limit < 0.0 {
+        return None;
+    }
+    let moves = |layer: &Layer| multiplier(layer, 0) != 0.0;
+    let biases_move = |layer: &Layer| !is_biased(layer) || multiplier(layer, 1) != 0.0;
+    let holds = |layer: &Layer| {
+        let groups = layer.parameters.convolution_param.as_ref().map_or(1, |own| own.group());
+        match layer.kind.as_str() {
+            "InnerProduct" => Some(moves(layer) && biases_move(layer)),
+            "Convolution" => Some(groups == 1 && moves(layer) && biases_move(layer)),
+            "BN" | "Bias" | "ConvolutionDepthwise" | "Deconvolution" | "DepthwiseConvolution" | "Embed" | "LSTM"
+            | "Normalize" | "PReLU" | "RNN" | "Scale" => Some(false),
+            _ => None,
+        }
+    };
+    let found: Vec<bool> = learning(net)
+        .filter(|layer| moves(layer) || (is_biased(layer) && multiplier(layer, 1) != 0.0))
+        .filter_map(holds)
+        .collect();
+    if found == [true] {
+        return Some(Clipping::LayerNorm(limit));
+    }
+    let message = "it bounds the norm of the gradients of all layers together, which DL4J can't: nothing is clipped";
+    file.warn(findings, "clip_gradients", message);
+    None
 }
 
 /// Caffe adds `decay * w` to a gradient, which is that of half the square.
@@ -157,18 +237,33 @@ fn rule(file: &Solver<'_>, findings: &mut Findings) -> UpdaterKind {
         Some(SolverType::Adam) => "Adam",
         Some(SolverType::Sgd) | None => solver.r#type(),
     };
+    let field = if old.is_some() { "solver_type" } else { "type" };
     let (momentum, epsilon) = (f64::from(solver.momentum()), f64::from(solver.delta()));
     match name {
         "Nesterov" => UpdaterKind::Nesterovs { momentum },
-        "AdaGrad" => UpdaterKind::AdaGrad { epsilon },
-        "RMSProp" => UpdaterKind::RmsProp {
-            decay: f64::from(solver.rms_decay()),
-            epsilon,
-        },
-        "AdaDelta" => UpdaterKind::AdaDelta {
-            rho: momentum,
-            epsilon,
-        },
+        "AdaGrad" => {
+            let message = "DL4J's sum of squares starts at delta, and that of Caffe at zero: the first steps are shorter where gradients are as small as the root of delta";
+            file.warn(findings, field, message);
+            UpdaterKind::AdaGrad { epsilon }
+        }
+        "RMSProp" => {
+            let message = "DL4J adds delta to the mean square, and Caffe to its root, and DL4J's starts at delta: steps are shorter where gradients are as small as the root of delta";
+            file.warn(findings, field, message);
+            UpdaterKind::RmsProp {
+                decay: f64::from(solver.rms_decay()),
+                epsilon,
+            }
+        }
+        "AdaDelta" => {
+            if rate(solver) != Ok(LearningRate::Constant(1.0)) {
+                let message = "AdaDelta has no learning rate in DL4J, whose steps are those of a rate of one";
+                file.warn(findings, "base_lr", message);
+            }
+            UpdaterKind::AdaDelta {
+                rho: momentum,
+                epsilon,
+            }
+        }
         "Adam" => UpdaterKind::Adam {
             beta1: momentum,
             beta2: f64::from(solver.momentum2()),
@@ -177,7 +272,7 @@ fn rule(file: &Solver<'_>, findings: &mut Findings) -> UpdaterKind {
         other => {
             if other != "SGD" {
                 let message = format!("the solver {other} is not known; gradient descent is written");
-                file.warn(findings, "type", message);
+                file.warn(findings, field, message);
             }
             match momentum {
                 0.0 => UpdaterKind::Sgd,

@@ -4,7 +4,7 @@
 use super::memory::overwrites_input;
 use super::{Edge, Kind, Lowering, Network, PARAMETER, Placed, layer_training, training};
 use crate::format::{Layer, Vertex};
-use caribou_ir::{Finding, Findings, Severity};
+use caribou_ir::{Finding, Findings, Severity, TrainingState};
 use std::collections::{HashMap, HashSet};
 
 impl Lowering<'_> {
@@ -39,9 +39,13 @@ impl Lowering<'_> {
                 &mut self.findings,
             );
         }
-        let known = self
-            .training
-            .and_then(|training| Some((training, training.state.as_ref()?)));
+        // Where the count of steps does not start at zero, that is written of training that starts anew too.
+        let anew = TrainingState::default();
+        let counted = self.optimiser.start.shift > 0;
+        let known = self.training.and_then(|training| {
+            let state = training.state.as_ref();
+            Some((training, state.or(counted.then_some(&anew))?))
+        });
         let findings = &mut self.findings;
         let state = known
             .map(|(training, known)| training::state(&vertices, &self.optimiser, training, known, findings));

@@ -49,7 +49,6 @@ pub(super) fn apply(
             continue;
         }
         let origin = Origin::new(placed.source.clone(), layer.class());
-        let goes_on = training.state.is_some();
         let kernels = own.updater.as_ref();
         let biases = own.bias_updater.as_ref().or(kernels);
         let decay_of = |own: Option<&Updater>| {
@@ -58,10 +57,23 @@ pub(super) fn apply(
         };
         let (decay, bias_decay) = (decay_of(kernels), decay_of(biases));
         let rule = |own: Option<&Updater>| {
-            own.map_or_else(|| optimiser.clone(), |updater| Optimiser::of(updater, goes_on))
+            own.map_or_else(|| optimiser.clone(), |updater| Optimiser::of(updater, optimiser.start))
         };
         let (rule, bias_rule) = (rule(kernels), rule(biases));
         let mut lost = Vec::new();
+        let is_norm = matches!(layer, Layer::BatchNormalization(_));
+        if is_norm && (own.regularization, own.bias_regularization) != Default::default() {
+            lost.push("the penalty of its parameters");
+        }
+        // What these layers learn has one optimiser: stock DL4J takes some of the kernel for the biases of the latter two.
+        let one_rule = is_norm
+            || matches!(
+                layer,
+                Layer::DepthwiseConvolution2D(_) | Layer::SeparableConvolution2D(_)
+            );
+        if one_rule && bias_rule.updater != rule.updater {
+            lost.push("the optimiser of its biases, another one than that of its kernels,");
+        }
         let statistics = matches!(layer, Layer::BatchNormalization(_) | Layer::PReLULayer(_));
         if statistics && decay > 0.0 {
             lost.push("the weight decay of its parameters");
@@ -113,7 +125,7 @@ pub(super) fn apply(
             }
             base.iupdater = Some(rule.updater.clone());
             base.bias_updater = Some(&bias_rule.updater)
-                .filter(|biases| **biases != rule.updater)
+                .filter(|biases| **biases != rule.updater && !one_rule)
                 .cloned();
             base.regularization = penalties(own.regularization, decay, &rule);
             base.regularization_bias = penalties(own.bias_regularization, bias_decay, &bias_rule);

@@ -31,27 +31,191 @@ pub(super) struct Optimiser {
     pub(super) rate_factor: f64,
     /// What the source's vectors are multiplied by.
     scale: f32,
-    /// Steps below this number are not counted.
-    least_iterations: u64,
+    /// Whether its steps are not always those of the source's rule.
+    differs: bool,
+    /// Where the network's count of steps starts.
+    pub(super) start: Start,
+}
+
+/// Where the count of steps starts: where the source's stands, or so much later that corrections of a bias, which count
+/// steps too, are over.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Start {
+    /// Steps so far in the source.
+    iterations: u64,
+    /// How many more are counted.
+    pub(super) shift: u64,
+}
+
+impl Start {
+    /// Where all optimisers of a network start.
+    fn of(training: &Training) -> Self {
+        let iterations = training.state.as_ref().map_or(0, |state| state.iterations);
+        let own = training.layers.values();
+        let own = own.flat_map(|layer| layer.updater.iter().chain(&layer.bias_updater));
+        let all: Vec<&Source> = training.updater.iter().chain(own).collect();
+        let corrected = |source: &&Source| {
+            use UpdaterKind::{AdaMax, Adam, AmsGrad, Nadam};
+            matches!(
+                source.kind,
+                Adam { .. } | AmsGrad { .. } | AdaMax { .. } | Nadam { .. }
+            )
+        };
+        if all.iter().any(corrected) {
+            return Self { iterations, shift: 0 };
+        }
+        let least = all.iter().filter_map(|source| Classical::of(source)).map(|rule| rule.least_iterations());
+        let missing = least.max().unwrap_or(0).saturating_sub(iterations);
+        // Stairs begin where they did.
+        let stairs = all.iter().filter_map(|source| match source.learning_rate {
+            LearningRate::Step { steps, .. } if steps >= 1.0 && steps.fract() == 0.0 => Some(steps as u64),
+            _ => None,
+        });
+        let stair = stairs.max().unwrap_or(1);
+        Self {
+            iterations,
+            shift: missing.next_multiple_of(stair),
+        }
+    }
+}
+
+/// Momentum that is not Nesterov's.
+struct Classical {
+    /// The decay of the first moment.
+    beta1: f64,
+    /// Whether the rate changes in another way than by the same factor at each step.
+    differs: bool,
+}
+
+impl Classical {
+    /// 2^27: floats of this size are 16 apart.
+    const EPSILON: f64 = 134_217_728.0;
+
+    /// `None` for other rules, and where the rate falls faster than the velocity.
+    fn of(source: &Source) -> Option<Self> {
+        let UpdaterKind::Momentum { momentum } = source.kind else {
+            return None;
+        };
+        let (beta1, differs) = match source.learning_rate {
+            LearningRate::Constant(_) => (momentum, false),
+            // The velocity is a mean of gradients times the rate, which falls with it.
+            LearningRate::Exponential { gamma, .. } => (momentum / gamma, false),
+            _ => (momentum, true),
+        };
+        let falls = (0.0..1.0).contains(&beta1) && source.learning_rate.at(0) > 0.0;
+        (falls && source.counts == Count::Steps).then_some(Self { beta1, differs })
+    }
+
+    /// The number of steps behind which the correction of the bias is one.
+    fn least_iterations(&self) -> u64 {
+        (f64::from(f32::EPSILON / 8.0).ln() / self.beta1.ln()).ceil() as u64
+    }
+
+    /// Momentum as DL4J's Adam. With `v = -rate / (1 - momentum) m`, `v = momentum v - rate g` is
+    /// `m = momentum m + (1 - momentum) g`, the first moment. Its second moment does not count when `beta2` is zero, so
+    /// that its root is `|g|`, and `epsilon` so large that adding `|g|` is rounded away. What is left is the correction of
+    /// the bias, `1 / (1 - momentum^t)`, which is one after enough steps: the count starts there. Where the rate falls by a
+    /// factor at each step, the momentum is divided by that.
+    fn optimiser(&self, source: &Source, start: Start) -> Option<Optimiser> {
+        let factor = Self::EPSILON / (1.0 - self.beta1);
+        let learning_rate = shifted(&source.learning_rate, start.shift)?.multiplied(factor);
+        let last = source.learning_rate.at(start.iterations.saturating_sub(1));
+        let enough = start.iterations + start.shift >= self.least_iterations();
+        enough.then(|| Optimiser {
+            updater: Updater::Adam {
+                rate: rate(&learning_rate, source.counts),
+                beta1: self.beta1,
+                beta2: 0.0,
+                epsilon: Self::EPSILON,
+            },
+            rate_factor: factor,
+            scale: ((self.beta1 - 1.0) / last) as f32,
+            differs: self.differs,
+            start,
+        })
+    }
+}
+
+/// The schedule whose rate at step `t + by` is that of `rate` at step `t`; `None` where there is none.
+fn shifted(rate: &LearningRate, by: u64) -> Option<LearningRate> {
+    if by == 0 {
+        return Some(rate.clone());
+    }
+    let steps_before = by as f64;
+    let finite = |value: f64| value.is_finite().then_some(value);
+    Some(match *rate {
+        LearningRate::Constant(rate) => LearningRate::Constant(rate),
+        LearningRate::Exponential { initial, gamma } => LearningRate::Exponential {
+            initial: finite(initial * gamma.powf(-steps_before))?,
+            gamma,
+        },
+        LearningRate::Step {
+            initial,
+            decay,
+            steps,
+        } => {
+            let stairs = Some(steps_before / steps).filter(|stairs| stairs.fract() == 0.0)?;
+            LearningRate::Step {
+                initial: finite(initial * decay.powf(-stairs))?,
+                decay,
+                steps,
+            }
+        }
+        LearningRate::Inverse {
+            initial,
+            gamma,
+            power,
+        } => {
+            let first = Some(1.0 - gamma * steps_before).filter(|first| *first > 0.0)?;
+            LearningRate::Inverse {
+                initial: finite(initial / first.powf(power))?,
+                gamma: gamma / first,
+                power,
+            }
+        }
+        LearningRate::Sigmoid {
+            initial,
+            gamma,
+            middle,
+        } => LearningRate::Sigmoid {
+            initial,
+            gamma,
+            middle: middle.checked_add(i32::try_from(by).ok()?)?,
+        },
+        LearningRate::Piecewise(ref stairs) => LearningRate::Piecewise(
+            stairs
+                .iter()
+                .map(|&(from, rate)| (if from == 0 { 0 } else { from + by }, rate))
+                .collect(),
+        ),
+    })
 }
 
 impl Optimiser {
-    fn plain(updater: Updater) -> Self {
+    fn plain(updater: Updater, start: Start) -> Self {
         Self {
             updater,
             rate_factor: 1.0,
             scale: 1.0,
-            least_iterations: 0,
+            differs: false,
+            start,
         }
     }
 
-    /// The optimiser of this rule, of training that goes on from a state or starts anew.
-    pub(super) fn of(source: &Source, goes_on: bool) -> Self {
-        match (source.kind, &source.learning_rate) {
-            (UpdaterKind::Momentum { momentum }, LearningRate::Constant(rate)) if goes_on && *rate > 0.0 => {
-                classical_momentum(*rate, momentum)
-            }
-            _ => Self::plain(rule(source.kind, rate(&source.learning_rate, source.counts))),
+    /// The optimiser of this rule, in a network whose steps are counted from `start` on.
+    pub(super) fn of(source: &Source, start: Start) -> Self {
+        if let Some(momentum) = Classical::of(source).and_then(|rule| rule.optimiser(source, start)) {
+            return momentum;
+        }
+        let shifted = match source.counts {
+            Count::Steps => shifted(&source.learning_rate, start.shift),
+            Count::Epochs => None,
+        };
+        let learning_rate = shifted.as_ref().unwrap_or(&source.learning_rate);
+        let differs = matches!(source.kind, UpdaterKind::Momentum { .. });
+        Self {
+            differs,
+            ..Self::plain(rule(source.kind, rate(learning_rate, source.counts)), start)
         }
     }
 }
@@ -60,51 +224,45 @@ impl Optimiser {
 pub(super) fn optimiser(training: Option<&Training>, findings: &mut Findings) -> Optimiser {
     let known = training.and_then(|training| Some((training, training.updater.as_ref()?)));
     let Some((training, updater)) = known else {
-        return Optimiser::plain(Updater::Sgd {
-            rate: Rate::constant(DEFAULT),
-        });
+        let rate = Rate::constant(DEFAULT);
+        return Optimiser::plain(Updater::Sgd { rate }, Start::default());
     };
-    let optimiser = Optimiser::of(updater, training.state.is_some());
+    let start = Start::of(training);
+    let optimiser = Optimiser::of(updater, start);
     if let UpdaterKind::Momentum { .. } = updater.kind {
-        findings.push(match &optimiser.updater {
-            Updater::Adam { epsilon, .. } => {
-                let message = format!(
-                    "momentum that is not Nesterov's is written as an Adam that equals it: beta1 is the momentum, beta2 0, epsilon \
-                     {epsilon}, and the learning rate {} times that of the source",
-                    optimiser.rate_factor
-                );
-                Finding::new(Severity::Note, RENAMED, None, message)
-            }
-            _ => Finding::new(
-                Severity::Warning,
-                OTHER_RULE,
-                None,
-                "momentum that is not Nesterov's is no rule of DL4J: Nesterovs, of the same momentum, takes its place",
-            )
-            .with_help("the training state, where it is carried over, brings a rule that is equal"),
-        });
+        findings.push(told(&optimiser));
     }
     optimiser
 }
 
-/// Momentum that is not Nesterov's, as DL4J's Adam. With `v = -rate / (1 - momentum) m`, `v = momentum v - rate g` is
-/// `m = momentum m + (1 - momentum) g`, the first moment. Its second moment does not count when `beta2` is zero, so that
-/// its root is `|g|`, and `epsilon` so large that adding `|g|` is rounded away. What is left is the correction of the
-/// bias, `1 / (1 - momentum^t)`, which is one after enough steps: the count starts there.
-fn classical_momentum(rate: f64, momentum: f64) -> Optimiser {
-    /// 2^27: floats of this size are 16 apart.
-    const EPSILON: f64 = 134_217_728.0;
-    let factor = EPSILON / (1.0 - momentum);
-    Optimiser {
-        updater: Updater::Adam {
-            rate: Rate::constant(rate * factor),
-            beta1: momentum,
-            beta2: 0.0,
-            epsilon: EPSILON,
-        },
-        rate_factor: factor,
-        scale: ((momentum - 1.0) / rate) as f32,
-        least_iterations: (f64::from(f32::EPSILON / 8.0).ln() / momentum.ln()).ceil() as u64,
+/// What becomes of momentum that is not Nesterov's.
+fn told(optimiser: &Optimiser) -> Finding {
+    let (beta1, epsilon) = match optimiser.updater {
+        Updater::Adam { beta1, epsilon, .. } => (beta1, epsilon),
+        _ => {
+            let message = "momentum that is not Nesterov's is no rule of DL4J: Nesterovs, of the same momentum, takes its place";
+            return Finding::new(Severity::Warning, OTHER_RULE, None, message)
+                .with_help("the same rule is written where the learning rate does not change");
+        }
+    };
+    let Start { iterations, shift } = optimiser.start;
+    let message = format!(
+        "momentum that is not Nesterov's is written as an Adam that equals it: beta1 is {beta1}, beta2 0, epsilon {epsilon}, the \
+         learning rate {} times that of the source, and the count of steps starts at {}",
+        optimiser.rate_factor,
+        iterations + shift
+    );
+    match optimiser.differs {
+        false => Finding::new(Severity::Note, RENAMED, None, message),
+        true => Finding::new(
+            Severity::Warning,
+            OTHER_RULE,
+            None,
+            format!(
+                "{message}; where the learning rate changes, DL4J multiplies what is left of steps before with the new rate, the \
+                 source with the rate that each had"
+            ),
+        ),
     }
 }
 
@@ -142,7 +300,7 @@ pub(super) fn state(
     source: &TrainingState,
     findings: &mut Findings,
 ) -> Result<State, TensorError> {
-    let (members, least_iterations) = members(vertices, optimiser, training)?;
+    let members = members(vertices, optimiser, training)?;
     let known = |member: &Member| {
         let mut known = source.parameters.iter();
         known.find(|known| known.parameter.shares_storage(member.tensor))
@@ -179,20 +337,19 @@ pub(super) fn state(
         findings.push(Finding::new(Severity::Warning, NO_STATE, None, message));
     }
     Ok(State {
-        iterations: source.iterations.max(least_iterations),
+        iterations: source.iterations + optimiser.start.shift,
         epochs: source.epochs,
         vectors,
     })
 }
 
-/// All parameters in the order of the archive, and the number below which steps are not counted.
+/// All parameters in the order of the archive.
 fn members<'v>(
     vertices: &'v [Placed],
     optimiser: &Optimiser,
     training: &Training,
-) -> Result<(Vec<Member<'v>>, u64), TensorError> {
+) -> Result<Vec<Member<'v>>, TensorError> {
     let mut members = Vec::new();
-    let mut least_iterations = optimiser.least_iterations;
     for placed in vertices {
         let Kind::Layer { layer, .. } = &placed.kind else {
             continue;
@@ -214,9 +371,8 @@ fn members<'v>(
             let special = biases
                 .filter(|_| name.ends_with('b'))
                 .or(own.and_then(|own| own.updater.as_ref()));
-            let special = special.map(|updater| Optimiser::of(updater, true));
+            let special = special.map(|updater| Optimiser::of(updater, optimiser.start));
             let optimiser = special.as_ref().unwrap_or(optimiser);
-            least_iterations = least_iterations.max(optimiser.least_iterations);
             members.push(Member {
                 layer: &placed.name,
                 tensor,
@@ -225,7 +381,7 @@ fn members<'v>(
             });
         }
     }
-    Ok((members, least_iterations))
+    Ok(members)
 }
 
 fn rate(rate: &LearningRate, counts: Count) -> Rate {
