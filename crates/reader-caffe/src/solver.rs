@@ -5,7 +5,7 @@ use crate::net::{Layer, Net};
 use crate::schema::SolverParameter;
 use crate::schema::solver_parameter::SolverType;
 use caribou_ir::{
-    Clipping, Code, Finding, Findings, LayerTraining, LearningRate, Origin, Place, Regularization, Severity, Training,
+    Clipping, Code, Finding, Findings, LayerTraining, LearningRate, Origin, Place, Regularization, Training,
     Updater, UpdaterKind,
 };
 

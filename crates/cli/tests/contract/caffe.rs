@@ -118,3 +118,37 @@ fn a_file_that_is_destroyed_at_its_start_is_refused_with_the_place() {
         }
     }
 }
+
+#[test]
+fn a_solver_is_told_where_it_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let solver = directory.path().join("solver.prototxt");
+    let output = directory.path().join("net.zip");
+    let (net, weights) = (
+        file("training_fixed_decay", "deploy.prototxt"),
+        file("training_fixed_decay", "net.caffemodel"),
+    );
+    let convert = |text: &str| {
+        std::fs::write(&solver, text).unwrap();
+        ended(&[
+            "convert",
+            &net,
+            "--weights",
+            &weights,
+            "--solver",
+            solver.to_str().unwrap(),
+            "-o",
+            output.to_str().unwrap(),
+        ])
+    };
+    let (code, said) = convert("base_lr: 0.1\nlr_policy: \"magic\"\n  type: \"Magic\"\n");
+    assert_eq!(code, Some(0), "{said}");
+    for expected in ["warning[C0501]", "policy magic is not known", "solver Magic is not known", "line 2", "line 3"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    std::fs::remove_file(&output).unwrap();
+    let (code, said) = convert("base_lr: 0.1\nmomentum: \"none\n");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("solver.prototxt") && said.contains("line 2"), "{said}");
+    assert!(!output.exists());
+}

@@ -65,13 +65,18 @@ pub(super) fn apply(
         if is_norm && (own.regularization, own.bias_regularization) != Default::default() {
             lost.push("the penalty of its parameters");
         }
-        // What these layers learn has one optimiser: stock DL4J takes some of the kernel for the biases of the latter two.
-        let one_rule = is_norm
-            || matches!(
-                layer,
-                Layer::DepthwiseConvolution2D(_) | Layer::SeparableConvolution2D(_)
-            );
-        if one_rule && bias_rule.updater != rule.updater {
+        // Stock DL4J takes some of the kernel for the biases of these layers where it treats the two otherwise.
+        let mixed = matches!(
+            layer,
+            Layer::DepthwiseConvolution2D(_) | Layer::SeparableConvolution2D(_)
+        );
+        let one_rule = is_norm || mixed;
+        let has_bias = layer.variables().contains(&"b");
+        let penalised = own.regularization != own.bias_regularization;
+        if mixed && has_bias && penalised {
+            lost.push("the penalty of its biases, another one than that of its kernels,");
+        }
+        if one_rule && (is_norm || has_bias) && bias_rule.updater != rule.updater {
             lost.push("the optimiser of its biases, another one than that of its kernels,");
         }
         let statistics = matches!(layer, Layer::BatchNormalization(_) | Layer::PReLULayer(_));
@@ -128,7 +133,10 @@ pub(super) fn apply(
                 .filter(|biases| **biases != rule.updater && !one_rule)
                 .cloned();
             base.regularization = penalties(own.regularization, decay, &rule);
-            base.regularization_bias = penalties(own.bias_regularization, bias_decay, &bias_rule);
+            base.regularization_bias = match mixed {
+                true => base.regularization.clone(),
+                false => penalties(own.bias_regularization, bias_decay, &bias_rule),
+            };
             base.constraints = Some(constraints.clone()).filter(|list| !list.is_empty());
             base.gradient_normalization = clipping.map(|(name, _)| name.to_owned());
             base.gradient_normalization_threshold = clipping.map(|(_, limit)| limit);
