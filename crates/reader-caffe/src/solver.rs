@@ -98,7 +98,8 @@ pub(crate) fn training(file: &Solver<'_>, net: &Net, findings: &mut Findings) ->
             ..LayerTraining::default()
         };
         if layer.kind == "LSTM" && multiplier(layer, 2) != kernels {
-            let message = "the recurrent kernel learns at the rate of the other kernel, not at its own (lr_mult)";
+            let message =
+                "the recurrent kernel learns at the rate of the other kernel, not at its own (lr_mult)";
             findings.push(Finding::warning(NOT_CARRIED, &layer.origin(), message));
         }
         let rated = own.updater.is_some() || own.bias_updater.is_some();
@@ -115,7 +116,9 @@ pub(crate) fn training(file: &Solver<'_>, net: &Net, findings: &mut Findings) ->
             layer.kind == "Scale" && other.kind == "BatchNorm" && writes(other)
         });
         if let Some(norm) = normalised {
-            training.layers.insert(norm.origin().layer.to_string(), own.clone());
+            training
+                .layers
+                .insert(norm.origin().layer.to_string(), own.clone());
         }
         training.layers.insert(layer.origin().layer.to_string(), own);
     }
@@ -192,12 +195,25 @@ fn clipping(file: &Solver<'_>, net: &Net, findings: &mut Findings) -> Option<Cli
     let moves = |layer: &Layer| multiplier(layer, 0) != 0.0;
     let biases_move = |layer: &Layer| !is_biased(layer) || multiplier(layer, 1) != 0.0;
     let holds = |layer: &Layer| {
-        let groups = layer.parameters.convolution_param.as_ref().map_or(1, |own| own.group());
+        let groups = layer
+            .parameters
+            .convolution_param
+            .as_ref()
+            .map_or(1, |own| own.group());
         match layer.kind.as_str() {
             "InnerProduct" => Some(moves(layer) && biases_move(layer)),
             "Convolution" => Some(groups == 1 && moves(layer) && biases_move(layer)),
-            "BN" | "Bias" | "ConvolutionDepthwise" | "Deconvolution" | "DepthwiseConvolution" | "Embed" | "LSTM"
-            | "Normalize" | "PReLU" | "RNN" | "Scale" => Some(false),
+            "BN"
+            | "Bias"
+            | "ConvolutionDepthwise"
+            | "Deconvolution"
+            | "DepthwiseConvolution"
+            | "Embed"
+            | "LSTM"
+            | "Normalize"
+            | "PReLU"
+            | "RNN"
+            | "Scale" => Some(false),
             _ => None,
         }
     };
@@ -208,7 +224,8 @@ fn clipping(file: &Solver<'_>, net: &Net, findings: &mut Findings) -> Option<Cli
     if found == [true] {
         return Some(Clipping::LayerNorm(limit));
     }
-    let message = "it bounds the norm of the gradients of all layers together, which DL4J can't: nothing is clipped";
+    let message =
+        "it bounds the norm of the gradients of all layers together, which DL4J can't: nothing is clipped";
     file.warn(findings, "clip_gradients", message);
     None
 }

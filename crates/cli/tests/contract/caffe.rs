@@ -143,12 +143,21 @@ fn a_solver_is_told_where_it_is_not_followed() {
     };
     let (code, said) = convert("base_lr: 0.1\nlr_policy: \"magic\"\n  type: \"Magic\"\n");
     assert_eq!(code, Some(0), "{said}");
-    for expected in ["warning[C0501]", "policy magic is not known", "solver Magic is not known", "line 2", "line 3"] {
+    for expected in [
+        "warning[C0501]",
+        "policy magic is not known",
+        "solver Magic is not known",
+        "line 2",
+        "line 3",
+    ] {
         assert!(said.contains(expected), "{said}");
     }
     std::fs::remove_file(&output).unwrap();
     let (code, said) = convert("base_lr: 0.1\nmomentum: \"none\n");
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("solver.prototxt") && said.contains("line 2"), "{said}");
+    assert!(
+        said.contains("solver.prototxt") && said.contains("line 2"),
+        "{said}"
+    );
     assert!(!output.exists());
 }

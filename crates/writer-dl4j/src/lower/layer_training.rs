@@ -57,7 +57,10 @@ pub(super) fn apply(
         };
         let (decay, bias_decay) = (decay_of(kernels), decay_of(biases));
         let rule = |own: Option<&Updater>| {
-            own.map_or_else(|| optimiser.clone(), |updater| Optimiser::of(updater, optimiser.start))
+            own.map_or_else(
+                || optimiser.clone(),
+                |updater| Optimiser::of(updater, optimiser.start),
+            )
         };
         let (rule, bias_rule) = (rule(kernels), rule(biases));
         let mut lost = Vec::new();

@@ -64,7 +64,10 @@ impl Start {
         if all.iter().any(corrected) {
             return Self { iterations, shift: 0 };
         }
-        let least = all.iter().filter_map(|source| Classical::of(source)).map(|rule| rule.least_iterations());
+        let least = all
+            .iter()
+            .filter_map(|source| Classical::of(source))
+            .map(|rule| rule.least_iterations());
         let missing = least.max().unwrap_or(0).saturating_sub(iterations);
         // Stairs begin where they did.
         let stairs = all.iter().filter_map(|source| match source.learning_rate {
