@@ -4,15 +4,15 @@ use crate::Compression;
 use crate::format::array::{ArrayType, row_header};
 use crate::format::normalizer_entry;
 use crate::format::{
-    COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, MultiLayerConfiguration,
-    NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration, UPDATER_STATE, Vertex,
+    COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, Layer,
+    MultiLayerConfiguration, NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration, UPDATER_STATE, Vertex,
 };
 use crate::format::{QUANTIZATION, to_ascii_json};
 use crate::lower::{Edge, Kind, Network, Placed};
 use crate::quantization;
 use crate::stream::stream;
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Port, PortReport, Precision, Report, Severity, Sink, Tensor,
+    Code, Dim, Finding, Findings, Graph, Origin, Port, PortReport, Precision, Report, Severity, Sink, Tensor,
     WriteError, WriteOptions,
 };
 use std::collections::BTreeMap;
@@ -25,6 +25,9 @@ const TOO_LARGE: Code = Code("D0201");
 
 /// A network of 16-bit numbers.
 const SIXTEEN_BITS: Code = Code("D0205");
+
+/// A layer that stock DL4J can't run in 16 bits.
+const UNRUNNABLE: Code = Code("D0206");
 
 /// The largest entry that DL4J reads, in bytes.
 const MAX_ENTRY: usize = i32::MAX as usize;
@@ -114,6 +117,13 @@ pub(crate) fn write(
     report.layers = layers;
     report.rewrites = rewrites;
     report.findings = findings;
+    if dtype != ArrayType::Float {
+        report.findings.push(slower(dtype));
+        let unrunnable = vertices.iter().filter(|placed| is_transposed(&placed.kind));
+        for placed in unrunnable {
+            report.findings.push(unrunnable_in(dtype, &placed.name));
+        }
+    }
     let mut configuration = configuration(inputs, outputs, vertices).map_err(json)?;
     if let Some(state) = &state {
         configuration.set_counts(state.iterations, state.epochs);
@@ -121,7 +131,6 @@ pub(crate) fn write(
     report.target = configuration.class().to_owned();
     if dtype != ArrayType::Float {
         configuration.set_data_type(dtype.name()).map_err(json)?;
-        report.findings.push(slower(dtype));
     }
 
     let mut zip = ZipWriter::new(sink);
@@ -174,6 +183,23 @@ pub(crate) fn write(
     }
     zip.finish().map_err(io)?.flush()?;
     Ok(report)
+}
+
+/// Whether it is a transposed convolution: stock DL4J's mixes 16-bit numbers with 32-bit ones, and throws.
+fn is_transposed(kind: &Kind) -> bool {
+    let Kind::Layer { layer, .. } = kind else {
+        return false;
+    };
+    matches!(layer, Layer::Deconvolution2D(_) | Layer::Deconvolution3D(_))
+}
+
+fn unrunnable_in(dtype: ArrayType, layer: &str) -> Finding {
+    let name = dtype.name();
+    let message =
+        format!("on a CPU stock DL4J can't run transposed convolutions of {name} numbers: it throws");
+    let origin = Origin::new(layer, "Deconvolution");
+    Finding::warning(UNRUNNABLE, &origin, message)
+        .with_help("net.convertDataType(DataType.FLOAT) makes it one of 32-bit numbers when it is loaded")
 }
 
 /// What a network of 16-bit numbers means to whoever runs it.
