@@ -56,6 +56,8 @@ pub(crate) struct Job<'a> {
 pub(crate) struct Model<'a> {
     pub(crate) source: &'a ValidGraph,
     pub(crate) graph: ValidGraph,
+    /// The layers of an archive that were composed and never learned.
+    pub(crate) composed: Vec<String>,
 }
 
 /// A model that a pass gives.
@@ -253,6 +255,7 @@ fn convert(
         let changed = pass(Model {
             source: &source,
             graph: sunk,
+            composed: opened.composed(&limits)?,
         })?;
         if let Some(trained) = trained.as_mut().filter(|_| job.with_training_state) {
             followed(trained, &before, &changed, &mut conversion.findings)?;

@@ -3,7 +3,7 @@
 use crate::args::{Parts, PhaseChoice};
 use crate::failure::Failure;
 use crate::normalizer::{Choice, Normalizing};
-use caribou_ir::{Confidence, Import, ReadOptions, Reader, Source};
+use caribou_ir::{Confidence, Import, Limits, ReadOptions, Reader, Source};
 use caribou_reader_caffe::{Apply, Preprocessing};
 use std::path::Path;
 
@@ -65,6 +65,16 @@ fn called(files: &[Option<&Path>]) -> Option<&'static str> {
 pub(crate) struct Opened {
     pub(crate) source: Source,
     pub(crate) reader: Box<dyn Reader>,
+}
+
+impl Opened {
+    /// The layers of an archive that were composed and never learned; a model of another format has none.
+    pub(crate) fn composed(&self, limits: &Limits) -> Result<Vec<String>, Failure> {
+        match self.reader.name() {
+            "dl4j" => caribou_reader_dl4j::still(&self.source, limits).map_err(Failure::read),
+            _ => Ok(Vec::new()),
+        }
+    }
 }
 
 /// Maps a model and finds who reads it.

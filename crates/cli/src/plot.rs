@@ -25,12 +25,12 @@ const INK: RGBColor = RGBColor(0x76, 0x76, 0x76);
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0x2f, 0x7f, 0xc1),
     RGBColor(0xd9, 0x7a, 0x1f),
-    RGBColor(0x2a, 0x9d, 0x5c),
-    RGBColor(0xc8, 0x4b, 0x4b),
     RGBColor(0x8c, 0x6a, 0xc4),
-    RGBColor(0x9a, 0x7b, 0x18),
+    RGBColor(0x2a, 0x9d, 0x5c),
     RGBColor(0xcf, 0x5a, 0x9b),
+    RGBColor(0x9a, 0x7b, 0x18),
     RGBColor(0x1b, 0x96, 0xa3),
+    RGBColor(0xc8, 0x4b, 0x4b),
 ];
 const FONT: &str = "sans-serif";
 /// Sizes of texts: the title, axes and names, levels.
@@ -45,6 +45,8 @@ const HEAD: u32 = 58;
 const ROW: u32 = 20;
 /// What is smaller, nothing at all too, is drawn here.
 const FLOOR: f64 = 1e-7;
+/// What the axis goes beyond its first and last power of ten, so that both are labelled.
+const MARGIN: f64 = 0.97;
 /// The most letters of a name in the legend.
 const LETTERS: usize = 28;
 
@@ -149,7 +151,7 @@ fn draw_panel<'s>(
     let mut chart = ChartBuilder::on(area)
         .x_label_area_size(46)
         .y_label_area_size(62)
-        .build_cartesian_2d(-0.25..end, (low..high).log_scale())?;
+        .build_cartesian_2d(-0.25..end, (low * MARGIN..high / MARGIN).log_scale())?;
     let level = |x: &f64| {
         let at = x.round();
         let whole = (x - at).abs() < 1e-6 && at >= 0.0;
@@ -162,7 +164,7 @@ fn draw_panel<'s>(
         .light_line_style(TRANSPARENT)
         .bold_line_style(INK.mix(0.3))
         .axis_style(INK)
-        .x_labels(panel.levels.len() * 2 + 1)
+        .x_labels(panel.levels.len())
         .x_label_formatter(&level)
         .y_label_formatter(&|y: &f64| format!("{y:.0e}"))
         .label_style(style(SMALL))

@@ -38,6 +38,9 @@ pub struct Selection {
     pub keep: Vec<String>,
     /// Whether embeddings, the first and the last layer with weights stay as they are unless `only` names them.
     pub protect: bool,
+    /// Layers by name that were composed and never learned, such as kernels that centre a normalisation; they stay as they are unless
+    /// `only` names them, and are neither the first nor the last layer.
+    pub composed: Vec<String>,
 }
 
 impl Selection {
@@ -74,10 +77,14 @@ impl Selection {
         let end = |weight_at_end: Option<&Weight>| {
             weight_at_end.is_some_and(|end| end.origin.layer == weight.origin.layer)
         };
+        let composed = |weight: &Weight| self.composed.iter().any(|name| *name == *weight.origin.layer);
+        let mut learned = all.iter().filter(|weight| !composed(weight));
+        let (first, last) = (learned.next(), learned.next_back());
         let protected = || match self.protect {
+            _ if composed(weight) => Some("what conversion composed is protected unless named"),
             true if weight.kind == WeightKind::Embedding => Some("embeddings are protected unless named"),
-            true if end(all.first()) => Some("the first layer is protected unless named"),
-            true if end(all.last()) => Some("the last layer is protected unless named"),
+            true if end(first) => Some("the first layer is protected unless named"),
+            true if end(last.or(first)) => Some("the last layer is protected unless named"),
             _ => None,
         };
         self.kept(weight).or_else(|| match self.only.is_empty() {

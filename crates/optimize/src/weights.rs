@@ -1,4 +1,5 @@
-//! The parameters that passes change: kernels and tables. Biases, statistics and scales are few, and stay.
+//! The parameters that passes change: kernels and tables. Biases, statistics and scales are few, and stay; so do scales that are
+//! written as convolutions of one number for each channel.
 
 use crate::OptimizeError;
 use crate::kernels::{KernelError, Kernels};
@@ -53,7 +54,11 @@ pub fn weights(graph: &Graph) -> Vec<Weight> {
             _ => continue,
         };
         for (position, (role, tensor)) in node.op.parameters().into_iter().enumerate() {
-            if tensor.rank() >= 2 && !tensor.is_empty() {
+            let shape = tensor.shape();
+            let channels = shape.get(channel_axis).copied().unwrap_or(0);
+            // A convolution of one number for each channel is a scale.
+            let scale = kind == WeightKind::Convolution && tensor.len() == channels;
+            if tensor.rank() >= 2 && !tensor.is_empty() && !scale {
                 list.push(Weight {
                     node: id,
                     position,
@@ -61,7 +66,7 @@ pub fn weights(graph: &Graph) -> Vec<Weight> {
                     origin: node.origin.clone(),
                     kind,
                     channel_axis,
-                    shape: tensor.shape(),
+                    shape,
                 });
             }
         }

@@ -31,24 +31,43 @@ pub(crate) fn is_archive(source: &Source) -> bool {
             .is_ok_and(|zip| zip.index_for_name(CONFIGURATION).is_some())
 }
 
-pub(crate) fn open(source: &Source, limits: &Limits, with_state: bool) -> Result<Archive, ReadError> {
-    let damaged = |message: String| ReadError::Format {
+fn damaged(source: &Source) -> impl Fn(String) -> ReadError + use<'_> {
+    |message| ReadError::Format {
         path: source.path().to_path_buf(),
         message,
         help: "check that the archive is complete; it should be one that ModelSerializer wrote".into(),
-    };
+    }
+}
+
+/// The zip with the configuration in it.
+fn configured<'s>(
+    source: &'s Source,
+    limits: &Limits,
+) -> Result<(ZipArchive<Cursor<&'s [u8]>>, Configuration), ReadError> {
+    let damaged = damaged(source);
     let mut zip = ZipArchive::new(Cursor::new(source.bytes()))
         .map_err(|error| damaged(format!("no readable zip: {error}")))?;
     let text = inflate(&mut zip, CONFIGURATION, limits.text_bytes as u64)
-        .map_err(damaged)?
+        .map_err(&damaged)?
         .ok_or_else(|| damaged(format!("there is no {CONFIGURATION} in it")))?;
     let configuration =
         Configuration::parse(&text).map_err(|error| damaged(format!("{CONFIGURATION}: {error}")))?;
+    Ok((zip, configuration))
+}
+
+/// The configuration alone.
+pub(crate) fn configuration(source: &Source, limits: &Limits) -> Result<Configuration, ReadError> {
+    configured(source, limits).map(|(_, configuration)| configuration)
+}
+
+pub(crate) fn open(source: &Source, limits: &Limits, with_state: bool) -> Result<Archive, ReadError> {
+    let (mut zip, configuration) = configured(source, limits)?;
+    let damaged = damaged(source);
     let parameters = array(source, &mut zip, COEFFICIENTS, limits)
         .and_then(|array| array.ok_or_else(|| format!("there is no {COEFFICIENTS} in it")))
-        .map_err(damaged)?;
+        .map_err(&damaged)?;
     let holds_java_object = zip.index_for_name(PREPROCESSOR).is_some();
-    let normalizer = inflate(&mut zip, NORMALIZER, limits.text_bytes as u64).map_err(damaged)?;
+    let normalizer = inflate(&mut zip, NORMALIZER, limits.text_bytes as u64).map_err(&damaged)?;
     let state = with_state
         .then(|| array(source, &mut zip, UPDATER_STATE, limits).transpose())
         .flatten();
@@ -60,7 +79,7 @@ pub(crate) fn open(source: &Source, limits: &Limits, with_state: bool) -> Result
                 .transpose()
                 .map_err(|error| format!("{QUANTIZATION}: {error}"))
         })
-        .map_err(damaged)?;
+        .map_err(&damaged)?;
     Ok(Archive {
         state,
         quantization,

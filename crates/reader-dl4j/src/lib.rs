@@ -10,6 +10,7 @@ mod layers;
 mod parameters;
 mod rows;
 mod shapes;
+mod still;
 mod training;
 
 use caribou_ir::{
@@ -18,6 +19,8 @@ use caribou_ir::{
 };
 use caribou_writer_dl4j::format::{Configuration, QuantizationEntry, read_normalizer};
 use parameters::Parameters;
+
+pub use still::still;
 
 /// Reads DL4J archives.
 #[derive(Debug, Clone, Copy, Default)]

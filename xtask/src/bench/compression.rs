@@ -14,7 +14,6 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-use std::time::Instant;
 
 /// The share of zeros in each layer, and the bits of the rest.
 const SPARSITY: f64 = 0.9;
@@ -65,12 +64,11 @@ pub(super) fn run(root: &Path) -> Result<String, Failure> {
         "`cargo xtask bench --part compression`: VGG16 with gaussian weights (He's deviation, {:.1} million parameters), {} % of each \
          layer pruned, the rest {BITS} bits; `coefficients.bin` as it is in the archive, at most {AT_MOST} bytes for each parameter by \
          default. SQNR is that of the grid alone.\n\n\
-         | scales | bytes for each parameter | of 32-bit numbers | SQNR, least of all layers | quantized and written in |\n|---|---|---|---|---|\n",
+         | scales | bytes for each parameter | of 32-bit numbers | SQNR, least of all layers |\n|---|---|---|---|\n",
         weights / 1e6,
         SPARSITY * 100.0
     );
     for (name, per_channel, scale_bits, compression) in SCHEMES {
-        let start = Instant::now();
         let quantized = quantize(
             pruned.clone(),
             &Quantize {
@@ -105,10 +103,9 @@ pub(super) fn run(root: &Path) -> Result<String, Failure> {
         let bytes = zip.by_name(COEFFICIENTS)?.compressed_size() as f64;
         writeln!(
             text,
-            "| {name} | {:.3} | 1/{:.1} | {noise:.1} dB | {:.0} s |",
+            "| {name} | {:.3} | 1/{:.1} | {noise:.1} dB |",
             bytes / weights,
-            4.0 * weights / bytes,
-            start.elapsed().as_secs_f64()
+            4.0 * weights / bytes
         )?;
     }
     std::fs::remove_file(&archive)?;

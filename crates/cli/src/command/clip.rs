@@ -45,7 +45,7 @@ fn change(options: &Clip, arguments: &Arguments, model: Model) -> Result<Changed
         (None, None, percent) => Bound::Percentile(percent.unwrap_or(100.0)),
     };
     let truth = options.inputs.truth(&model, options.subject.target.no_verify)?;
-    let selection = options.layers.selection(false);
+    let selection = options.layers.selection(false, &model.composed);
     let clipped = clip(model.graph.into_graph(), &Options { bound, selection }).map_err(Failure::optimize)?;
     let graph = model::validated(&options.subject.model, clipped.graph, &arguments.limits())?;
     let mut report = Optimization::new("clip", model.source, &graph);

@@ -147,7 +147,7 @@ fn change(
         }
         None => {
             let wanted = Search {
-                selection: options.layers.selection(false),
+                selection: options.layers.selection(false, &model.composed),
                 evaluations: options.evaluations,
                 ..Search::within(options.max_drop.unwrap_or(0.0))
             };

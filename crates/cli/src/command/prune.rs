@@ -108,7 +108,7 @@ fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Change
                 } else {
                     Scope::Global
                 },
-                selection: options.layers.selection(true),
+                selection: options.layers.selection(true, &model.composed),
                 overrides: options.overrides.clone(),
             },
         )

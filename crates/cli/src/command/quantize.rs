@@ -126,7 +126,7 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
         before.into_graph(),
         &Options {
             format,
-            selection: options.layers.selection(false),
+            selection: options.layers.selection(false, &model.composed),
             overrides: options.overrides.clone(),
             bias_correction: means.filter(|_| options.bias_correction),
         },

@@ -20,11 +20,12 @@ pub(crate) struct Layers {
 
 impl Layers {
     /// With or without protection of embeddings, the first and the last layer.
-    pub(crate) fn selection(&self, protect: bool) -> Selection {
+    pub(crate) fn selection(&self, protect: bool, composed: &[String]) -> Selection {
         Selection {
             only: self.only.clone(),
             keep: self.keep.clone(),
             protect,
+            composed: composed.to_vec(),
         }
     }
 }

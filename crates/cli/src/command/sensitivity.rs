@@ -99,7 +99,8 @@ pub(crate) fn run(options: &Sensitivity, arguments: &Arguments) -> Result<(), Fa
     };
     let limits = arguments.limits();
     let read = options.parts.options(limits.clone());
-    let import = formats::read(&options.model, &options.parts, &read)?;
+    let opened = formats::open(&options.model, &options.parts)?;
+    let import = opened.reader.read(&opened.source, &read).map_err(Failure::read)?;
     let (sunk, _) = layout::sink_transposes(&import.graph)
         .map_err(|error| Failure::model(format!("{}: {error}", options.model.display())))?;
     let source = model::validated(&options.model, import.graph, &limits)?;
@@ -107,13 +108,14 @@ pub(crate) fn run(options: &Sensitivity, arguments: &Arguments) -> Result<(), Fa
     let pass = Model {
         source: &source,
         graph: graph.clone(),
+        composed: opened.composed(&limits)?,
     };
     let Some(truth) = options.inputs.truth(&pass, false)? else {
         return Ok(());
     };
     let selected = options
         .layers
-        .selection(false)
+        .selection(false, &pass.composed)
         .select(&graph)
         .map_err(Failure::optimize)?;
     let mut layers: Vec<String> = selected

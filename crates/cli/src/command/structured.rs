@@ -56,7 +56,7 @@ pub(crate) fn change(
                     true => Scope::PerLayer,
                     false => Scope::Global,
                 },
-                selection: options.layers.selection(true),
+                selection: options.layers.selection(true, &model.composed),
                 overrides: options.overrides.clone(),
             },
         )

@@ -278,3 +278,36 @@ fn sensitivity_tells_each_layer_at_each_level() {
     let refused = caribou(&["sensitivity", text(&model), "--only", "nothing*"]);
     assert_eq!(refused.status.code(), Some(2));
 }
+
+#[test]
+fn what_conversion_composed_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let (archive, quantized) = (place("a.zip"), place("q.zip"));
+    let model = case("layer_norm_dense").join("model.h5");
+    let done = caribou(&["convert", text(&model), "-o", text(&archive)]);
+    assert_eq!(done.status.code(), Some(0));
+    let layers = |options: &[&str]| -> Vec<String> {
+        let mut arguments = vec![
+            "quantize",
+            text(&archive),
+            "-o",
+            text(&quantized),
+            "--force",
+            "--json",
+        ];
+        arguments.extend(options);
+        let done = caribou(&arguments);
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let layers = told["optimization"]["layers"].as_array().unwrap();
+        let name = |layer: &Value| layer["layer"].as_str().unwrap().to_owned();
+        layers.iter().map(name).collect()
+    };
+    assert_eq!(layers(&[]), ["dense", "dense_1"]);
+    // A layer that is named is treated.
+    assert_eq!(
+        layers(&["--only", "layer_normalization"]),
+        ["layer_normalization"]
+    );
+}
