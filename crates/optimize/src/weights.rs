@@ -55,9 +55,8 @@ pub fn weights(graph: &Graph) -> Vec<Weight> {
         };
         for (position, (role, tensor)) in node.op.parameters().into_iter().enumerate() {
             let shape = tensor.shape();
-            let channels = shape.get(channel_axis).copied().unwrap_or(0);
-            // A convolution of one number for each channel is a scale.
-            let scale = kind == WeightKind::Convolution && tensor.len() == channels;
+            // A depthwise convolution of one number for each channel is a scale.
+            let scale = matches!(&node.op, Op::Conv(conv) if conv.groups > 1 && conv.groups == tensor.len());
             if tensor.rank() >= 2 && !tensor.is_empty() && !scale {
                 list.push(Weight {
                     node: id,
