@@ -31,6 +31,9 @@ pub(crate) fn is_archive(source: &Source) -> bool {
             .is_ok_and(|zip| zip.index_for_name(CONFIGURATION).is_some())
 }
 
+/// A zip over a mapped file.
+type Zip<'s> = ZipArchive<Cursor<&'s [u8]>>;
+
 fn damaged(source: &Source) -> impl Fn(String) -> ReadError + use<'_> {
     |message| ReadError::Format {
         path: source.path().to_path_buf(),
@@ -40,10 +43,7 @@ fn damaged(source: &Source) -> impl Fn(String) -> ReadError + use<'_> {
 }
 
 /// The zip with the configuration in it.
-fn configured<'s>(
-    source: &'s Source,
-    limits: &Limits,
-) -> Result<(ZipArchive<Cursor<&'s [u8]>>, Configuration), ReadError> {
+fn configured<'s>(source: &'s Source, limits: &Limits) -> Result<(Zip<'s>, Configuration), ReadError> {
     let damaged = damaged(source);
     let mut zip = ZipArchive::new(Cursor::new(source.bytes()))
         .map_err(|error| damaged(format!("no readable zip: {error}")))?;
