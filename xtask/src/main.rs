@@ -5,6 +5,7 @@
 mod bench;
 mod case;
 mod dist;
+mod findings;
 mod fixtures;
 mod fuzz;
 mod judge;
@@ -59,6 +60,8 @@ enum Task {
     Parity(parity::Options),
     /// Write what the cases show into the README's table.
     Table(table::Options),
+    /// Write the page of all findings, docs/findings.md, from the crates' own words.
+    Findings(findings::Options),
     /// Run the command over a large set of networks, and stock DL4J on what it wrote.
     Sweep(sweep::Options),
     /// Compare `caribou transfer` with stock DL4J's TransferLearning.Builder, and train what it wrote (needs Java and Maven).
@@ -223,6 +226,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Verify(options) => return verify::run(&root, &options),
         Task::Parity(options) => return parity::run(&root, &options),
         Task::Table(options) => return table::run(&root, &options),
+        Task::Findings(options) => return findings::run(&root, &options),
         Task::Sweep(options) => return sweep::run(&root, &options),
         Task::Words => return words::run(&root),
         Task::Transfer(options) => return transfer::run(&root, &options),
@@ -249,6 +253,9 @@ fn ci(root: &Path) -> Result<ExitCode, Failure> {
     cmd!(shell, "cargo fmt --all --check").run()?;
     cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings").run()?;
     if table::run(root, &table::Options { check: true })? != ExitCode::SUCCESS {
+        return Ok(ExitCode::FAILURE);
+    }
+    if findings::run(root, &findings::Options { check: true })? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
     }
     let transferred = transfer::run(root, &transfer::Options { case: "*".into() })?;

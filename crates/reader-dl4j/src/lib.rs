@@ -62,7 +62,7 @@ impl Reader for Dl4jReader {
             findings.push(
                 Finding::new(
                     Severity::Warning,
-                    Code("D0304"),
+                    JAVA_OBJECT,
                     None,
                     "the archive holds preprocessor.bin, which DL4J deserialises as a Java object",
                 )
@@ -110,6 +110,8 @@ impl Reader for Dl4jReader {
     }
 }
 
+/// An entry that DL4J would deserialise as a Java object.
+const JAVA_OBJECT: Code = Code("D0304");
 /// The size of images that was found by trying.
 const SIZE: Code = Code("D0310");
 /// The largest side of images that is tried.

@@ -16,35 +16,55 @@ pub(crate) struct Kind {
 }
 
 macro_rules! kinds {
-    ($($name:ident $severity:ident $code:literal $help:literal;)*) => {
-        $(pub(crate) const $name: Kind = Kind { code: Code($code), severity: Severity::$severity, help: $help };)*
+    ($($(#[$attribute:meta])* $name:ident $severity:ident $code:literal $help:literal;)*) => {
+        $($(#[$attribute])* pub(crate) const $name: Kind = Kind { code: Code($code), severity: Severity::$severity, help: $help };)*
     };
 }
 
 kinds! {
     // Lines and records that can't be read; a warning where they may be left out.
+    /// Something in the place of a number that is none.
     NUMBER Error "W0101" "correct the line, or give --skip-malformed to leave such lines out";
+    /// A line with more or fewer numbers than the others.
     COUNT Error "W0102" "correct the line, or give --skip-malformed to leave such lines out";
+    /// A line or record without a word.
     NO_WORD Error "W0103" "correct the line, or give --skip-malformed to leave such lines out";
+    /// A word that is no UTF-8.
     NOT_UTF8 Error "W0104" "words are read as UTF-8; convert the file, or give --skip-malformed to leave such words out";
+    /// A line with tabs, which other programs take for parts of words.
     TABS Error "W0105" "words and numbers are separated by one space, as word2vec, gensim and DeepLearning4j do it";
     // Headers that lie, and ends that come early.
+    /// Fewer words than the header says.
     MISSING Error "W0111" "the file may be cut off; --skip-malformed reads what is there";
+    /// More words than the header says.
     SURPLUS Warning "W0112" "gensim would stop reading there; all of them are kept here";
+    /// A header with another number of dimensions than the lines have.
     DIMENSIONS Error "W0113" "correct the first line; --skip-malformed goes by the lines instead";
+    /// A first line that may be a header or a word that is a number.
     AMBIGUOUS Error "W0115" "put a first line before it with how many words and numbers there are; --skip-malformed takes it for a header";
+    /// Bytes behind the last word.
     UNREAD Error "W0114" "the file may hold more words than its header says, or be damaged; --skip-malformed leaves them out";
     // What the words are, not how they are written.
+    /// A word that comes twice.
     DUPLICATE Warning "W0121" "the first is kept, as gensim does";
+    /// A vector that holds NaN or infinity.
     NOT_FINITE Warning "W0122" "similarities with it have no value";
+    /// A word with spaces.
     SPACES Note "W0123" "plain text can't hold such a word for other programs; B64: words can";
+    /// A word that begins with B64: and is not Base64.
     NOT_BASE64 Warning "W0124" "DeepLearning4j would read the whole file as something else; it is written as B64: of itself";
     // How the file is written.
+    /// A file without a header whose first word is a number.
     FIRST_IS_WORD Note "W0131" "where the first line is no header, DeepLearning4j's loadStaticModel would take it for one and lose the word";
+    /// Lines that end as on Windows.
     CARRIAGE_RETURNS Note "W0132" "";
+    /// A byte order mark.
     MARK Note "W0133" "";
+    /// A blank line.
     BLANK Note "W0134" "";
+    /// Frequencies in an archive that do not fit its words.
     FREQUENCIES Error "W0141" "DeepLearning4j would give words the vectors of others; take frequencies.txt out of the archive";
+    /// Parts of an archive that only training needs.
     TRAINING Note "W0142" "";
 }
 

@@ -2,6 +2,7 @@
 // Helpers of tests fail as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod book;
 mod caffe;
 mod convert;
 mod damaged;

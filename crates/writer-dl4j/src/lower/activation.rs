@@ -7,6 +7,9 @@ use crate::format::{
 use caribou_ir::op::{Activation, Noise, NoiseKind, PRelu, UnaryKind};
 use caribou_ir::{Node, Origin};
 
+/// Noise of training that was not carried over.
+const NOISE: caribou_ir::Code = caribou_ir::Code("D0103");
+
 /// The class of a function; `None` where DL4J has none that is equal.
 pub(super) fn class(function: Activation) -> Option<Class> {
     Some(match function {
@@ -296,7 +299,7 @@ impl Lowering<'_> {
         let by_channel = op.kind.is_by_channel();
         if !(amount > 0.0 && amount < largest) || (by_channel && !(3..=5).contains(&rank)) {
             self.findings.push(caribou_ir::Finding::warning(
-                caribou_ir::Code("D0103"),
+                NOISE,
                 &node.origin,
                 "its noise was not carried over: it does nothing at inference, and training goes on without it",
             ));
