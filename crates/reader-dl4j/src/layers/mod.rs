@@ -167,6 +167,7 @@ impl Builder {
             }
             Layer::LSTM(_)
             | Layer::GravesLSTM(_)
+            | Layer::GravesBidirectionalLSTM(_)
             | Layer::SimpleRnn(_)
             | Layer::Bidirectional(_)
             | Layer::LastTimeStep(_) => self.recurrent(layer, x, origin),
