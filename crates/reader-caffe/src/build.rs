@@ -86,6 +86,7 @@ pub(crate) fn build(
         builder.layer(layer);
     }
     let losses = builder.outputs();
+    builder.graph.mark_indices();
     let rest = match builder.findings.has_errors() {
         true => Some(Box::new(Rest::of(builder.graph.clone(), builder.assumed))),
         false => None,

@@ -161,3 +161,14 @@ fn a_solver_is_told_where_it_is_not_followed() {
     );
     assert!(!output.exists());
 }
+
+#[test]
+fn words_that_an_embedding_reads_are_made_up_of_its_vocabulary() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["embed", "lstm_embed"] {
+        let output = directory.path().join(format!("{name}.zip"));
+        let (net, weights) = (file(name, "deploy.prototxt"), file(name, "net.caffemodel"));
+        let (code, said) = ended(&["convert", &net, "--weights", &weights, "-o", text(&output)]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
