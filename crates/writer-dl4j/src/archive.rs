@@ -73,6 +73,15 @@ pub(crate) fn write(
             message,
         ))));
     }
+    if dtype == ArrayType::Half {
+        let mut too_large = Findings::default();
+        for finding in network.vertices.iter().filter_map(beyond_half) {
+            too_large.push(finding);
+        }
+        if too_large.has_errors() {
+            return Err(WriteError::Refused(too_large));
+        }
+    }
     let port = |port: &Port, edge: &Edge| {
         let size = |dim: &Dim| dim.fixed().map_or(-1, |size| size as i64);
         let shape = graph
@@ -183,6 +192,27 @@ pub(crate) fn write(
     }
     zip.finish().map_err(io)?.flush()?;
     Ok(report)
+}
+
+/// That a vertex computes with a number that half precision has not: compositions of steps do.
+fn beyond_half(placed: &Placed) -> Option<Finding> {
+    let Kind::Vertex(Vertex::Scale { scale_factor: number } | Vertex::Shift { shift_factor: number }) =
+        &placed.kind
+    else {
+        return None;
+    };
+    let largest = half::f16::MAX.to_f64();
+    (number.abs() > largest).then(|| {
+        let message = format!(
+            "it is composed with the number {number:e}, which HALF does not hold: {largest} is its largest"
+        );
+        Finding::error(
+            crate::stream::TOO_LARGE,
+            &Origin::new(&*placed.source, "Scale"),
+            message,
+        )
+        .with_help("write it with --precision single, or bfloat16")
+    })
 }
 
 /// Whether it is a transposed convolution: stock DL4J's mixes 16-bit numbers with 32-bit ones, and throws.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 const NOT_FINITE: Code = Code("D0202");
 
 /// A parameter that the type of the archive has no number for.
-const TOO_LARGE: Code = Code("D0204");
+pub(crate) const TOO_LARGE: Code = Code("D0204");
 
 /// Blocks that wait to be written. One is enough to keep both threads at work; a few megabytes each, they count
 /// against the memory that a conversion may use.

@@ -41,11 +41,13 @@ fn without_measurements(line: &str) -> String {
     let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
     for i in 0..words.len() {
         let number = words[i].trim_end_matches(',').to_owned();
-        let is_error = number.split_once('e').is_some_and(|(digits, power)| {
-            digits.parse::<f64>().is_ok() && power.parse::<i32>().is_ok()
-        });
+        let is_error = number
+            .split_once('e')
+            .is_some_and(|(digits, power)| digits.parse::<f64>().is_ok() && power.parse::<i32>().is_ok());
         let is_size = number.parse::<u64>().is_ok()
-            && words.get(i + 1).is_some_and(|unit| unit.trim_end_matches(',') == "bytes");
+            && words
+                .get(i + 1)
+                .is_some_and(|unit| unit.trim_end_matches(',') == "bytes");
         if is_error || is_size {
             words[i] = words[i].replace(&number, "#");
         }
@@ -79,10 +81,17 @@ fn examples_print_what_stands_in_the_texts() {
             let place = format!("{}:{}: caribou {}", path.display(), example.line, example.command);
             let printed = String::from_utf8([found.stdout, found.stderr].concat()).unwrap();
             let refused = example.output.iter().any(|line| line.starts_with("error"));
-            assert_eq!(found.status.code(), Some(if refused { 3 } else { 0 }), "{place}\n{printed}");
+            assert_eq!(
+                found.status.code(),
+                Some(if refused { 3 } else { 0 }),
+                "{place}\n{printed}"
+            );
             let printed: Vec<String> = printed.lines().map(without_measurements).collect();
             for line in example.output {
-                assert!(printed.contains(&without_measurements(line)), "{place}\n{line}\nis not in\n{printed:#?}");
+                assert!(
+                    printed.contains(&without_measurements(line)),
+                    "{place}\n{line}\nis not in\n{printed:#?}"
+                );
             }
             run += 1;
         }

@@ -142,7 +142,9 @@ fn top(call: &mut Call<'_, '_>) -> Outputs {
     let x = call.value(0)?;
     let axis = call.rank(x).saturating_sub(1);
     if count != 1 || axis == 0 {
-        return Err(call.option(format!("the {count} largest")));
+        return Err(call.option(format!(
+            "the {count} largest can't be expressed, only the largest"
+        )));
     }
     let largest = Reduce {
         kind: Kind::Max,

@@ -7,6 +7,9 @@ use crate::format::{
 use caribou_ir::op::{Activation, Noise, NoiseKind, PRelu, UnaryKind};
 use caribou_ir::{Node, Origin};
 
+/// A PReLU that stock DL4J can't train.
+const ONE_CHANNEL: caribou_ir::Code = caribou_ir::Code("D0119");
+
 /// Noise of training that was not carried over.
 const NOISE: caribou_ir::Code = caribou_ir::Code("D0103");
 
@@ -259,6 +262,16 @@ impl Lowering<'_> {
         let shared: Vec<usize> = (1..rank)
             .filter(|&j| input_shape[j - 1] == 1 && shape.size(back[j]) != Some(1))
             .collect();
+        if slope.len() == 1 && rank == 4 && shape.size(1) == Some(1) {
+            self.findings.push(
+                caribou_ir::Finding::warning(
+                    ONE_CHANNEL,
+                    &node.origin,
+                    "stock DL4J runs a PReLU of images of one channel, and can't train it: its gradient throws",
+                )
+                .with_help("give it a channel more, or a LeakyReLU in its place"),
+            );
+        }
         let fortran: Vec<usize> = (0..rank - 1).rev().collect();
         let parameters = vec![viewed(slope.permute(&fortran), &node.origin)?];
         let vertex = self.own_memory(value, &place.vertex, &node.origin);
