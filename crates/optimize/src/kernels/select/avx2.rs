@@ -1,9 +1,14 @@
 //! AVX2.
 
-use super::Bracket;
 use super::scalar::{self, Census};
+use super::{Bracket, Counts, Inside};
 use crate::kernels::range::ABSOLUTE;
 use std::arch::x86_64::*;
+
+/// Elements of a vector.
+const N: usize = 8;
+/// Vectors that are looked at together: whose elements between are gathered before they are handed on.
+const GROUP: usize = 128;
 
 /// The compiler stores by masks here, which are slow on many processors.
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
@@ -30,43 +35,84 @@ pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
 
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
 fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
-    let (vectors, rest) = values.as_chunks::<8>();
+    let (vectors, rest) = values.as_chunks::<N>();
     let mut census = Census::default();
+    // About as many as a bracket of the largest sample holds.
+    census.between.reserve(values.len() / 32);
+    let mut between = [0; (GROUP + 1) * N];
+    for vectors in vectors.chunks(GROUP) {
+        let group = count_group::<TIES>(vectors, bracket, &mut between);
+        census.below += group.below as usize;
+        census.at_low += group.at_low as usize;
+        census.at_high += group.at_high as usize;
+        census.most = census.most.max(group.most);
+        census.between.extend_from_slice(&between[..group.between]);
+    }
+    census.extend(scalar::census(rest, bracket));
+    census
+}
+
+/// Not inlined: next to calls that allocate, the vectors of the loop would be kept in memory.
+#[inline(never)]
+#[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
+fn count_group<const TIES: bool>(
+    vectors: &[[f32; N]],
+    bracket: Bracket,
+    between: &mut [u32; (GROUP + 1) * N],
+) -> Counts {
     let (low, high) = (
         _mm256_set1_epi32(bracket.low as i32),
         _mm256_set1_epi32(bracket.high as i32),
     );
+    let Inside { first, width } = bracket.inside();
+    // There are comparisons of signed numbers only: both sides are shifted by half of the range.
+    let first = _mm256_set1_epi32(first.wrapping_add(1 << 31) as i32);
+    let width = _mm256_set1_epi32(width.wrapping_add(1 << 31) as i32);
     let absolute = _mm256_set1_epi32(ABSOLUTE as i32);
-    let [mut below, mut at_low, mut at_high, mut most] = [_mm256_setzero_si256(); 4];
+    let [mut most, mut below, mut at_low, mut at_high] = [_mm256_setzero_si256(); 4];
+    let mut end = 0;
     for vector in vectors {
         let magnitudes = _mm256_and_si256(bytemuck::cast::<_, __m256i>(*vector), absolute);
         most = _mm256_max_epi32(most, magnitudes);
-        let is_below = _mm256_cmpgt_epi32(low, magnitudes);
         // What is true is -1.
-        below = _mm256_sub_epi32(below, is_below);
-        let mut outside = _mm256_or_si256(is_below, _mm256_cmpgt_epi32(magnitudes, high));
+        below = _mm256_sub_epi32(below, _mm256_cmpgt_epi32(low, magnitudes));
         if TIES {
-            let is_low = _mm256_cmpeq_epi32(magnitudes, low);
-            let is_high = _mm256_cmpeq_epi32(magnitudes, high);
-            at_low = _mm256_sub_epi32(at_low, is_low);
-            at_high = _mm256_sub_epi32(at_high, _mm256_andnot_si256(is_low, is_high));
-            outside = _mm256_or_si256(outside, _mm256_or_si256(is_low, is_high));
+            at_low = _mm256_sub_epi32(at_low, _mm256_cmpeq_epi32(magnitudes, low));
+            at_high = _mm256_sub_epi32(at_high, _mm256_cmpeq_epi32(magnitudes, high));
         }
-        let mut between = !_mm256_movemask_ps(_mm256_castsi256_ps(outside)) & 0xff;
-        if between != 0 {
-            let magnitudes: [u32; 8] = bytemuck::cast(magnitudes);
-            while between != 0 {
-                census.between.push(magnitudes[between.trailing_zeros() as usize]);
-                between &= between - 1;
-            }
-        }
+        let inside = _mm256_cmpgt_epi32(width, _mm256_sub_epi32(magnitudes, first));
+        let inside = _mm256_movemask_ps(_mm256_castsi256_ps(inside)) as usize;
+        let order = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(FIRST[inside & 0xff]));
+        // A whole vector is written, and the next one goes where its elements inside end.
+        let compressed: [u32; N] = bytemuck::cast(_mm256_permutevar8x32_epi32(magnitudes, order));
+        between[end..end + N].copy_from_slice(&compressed);
+        end += inside.count_ones() as usize;
     }
-    let lanes = |counts: __m256i| bytemuck::cast::<_, [u32; 8]>(counts).into_iter();
-    let sum = |counts: __m256i| lanes(counts).map(|count| count as usize).sum::<usize>();
-    census.below = sum(below);
-    census.at_low = sum(at_low);
-    census.at_high = sum(at_high);
-    census.most = lanes(most).fold(0, u32::max);
-    census.extend(scalar::census(rest, bracket));
-    census
+    let lanes = |counts: __m256i| bytemuck::cast::<_, [u32; N]>(counts).into_iter();
+    let sum = |counts: __m256i| lanes(counts).sum();
+    Counts {
+        below: sum(below),
+        at_low: sum(at_low),
+        at_high: if bracket.low == bracket.high { 0 } else { sum(at_high) },
+        between: end,
+        most: lanes(most).fold(0, u32::max),
+    }
 }
+
+/// For each set of lanes, their numbers in order, a byte each; then zeros.
+const FIRST: [i64; 256] = {
+    let mut table = [0; 256];
+    let mut set = 0;
+    while set < 256 {
+        let (mut lane, mut place) = (0, 0);
+        while lane < 8 {
+            if set >> lane & 1 == 1 {
+                table[set] |= lane << (8 * place);
+                place += 1;
+            }
+            lane += 1;
+        }
+        set += 1;
+    }
+    table
+};

@@ -1,7 +1,7 @@
 //! AVX-512.
 
-use super::Bracket;
 use super::scalar::{self, Census};
+use super::{Bracket, Counts, Inside};
 use crate::kernels::range::ABSOLUTE;
 use std::arch::x86_64::*;
 
@@ -72,15 +72,8 @@ fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
     census
 }
 
-struct Counts {
-    below: u32,
-    at_low: u32,
-    at_high: u32,
-    between: usize,
-    most: u32,
-}
-
-/// Not inlined: next to calls that allocate, the vectors of the loop would be kept in memory.
+/// Not inlined: next to calls that allocate, the vectors of the loop would be kept in memory. Counts are kept in vectors:
+/// each is one addition under a mask.
 #[inline(never)]
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
 fn count_group<const TIES: bool>(
@@ -92,32 +85,35 @@ fn count_group<const TIES: bool>(
         _mm512_set1_epi32(bracket.low as i32),
         _mm512_set1_epi32(bracket.high as i32),
     );
+    let Inside { first, width } = bracket.inside();
+    let first = _mm512_set1_epi32(first as i32);
+    let width = _mm512_set1_epi32(width as i32);
     let absolute = _mm512_set1_epi32(ABSOLUTE as i32);
-    let mut most = _mm512_setzero_si512();
-    let [mut below, mut at_low, mut at_high] = [0; 3];
+    let one = _mm512_set1_epi32(1);
+    let [mut most, mut below, mut at_low, mut at_high] = [_mm512_setzero_si512(); 4];
     let mut end = 0;
     for vector in vectors {
         let magnitudes = _mm512_and_si512(bytemuck::cast::<_, __m512i>(*vector), absolute);
         most = _mm512_max_epu32(most, magnitudes);
         let is_below = _mm512_cmplt_epu32_mask(magnitudes, low);
-        below += is_below.count_ones();
-        let mut inside = !is_below & _mm512_cmple_epu32_mask(magnitudes, high);
+        below = _mm512_mask_add_epi32(below, is_below, below, one);
         if TIES {
             let is_low = _mm512_cmpeq_epi32_mask(magnitudes, low);
-            let is_high = _mm512_cmpeq_epi32_mask(magnitudes, high) & !is_low;
-            at_low += is_low.count_ones();
-            at_high += is_high.count_ones();
-            inside &= !(is_low | is_high);
+            at_low = _mm512_mask_add_epi32(at_low, is_low, at_low, one);
+            let is_high = _mm512_cmpeq_epi32_mask(magnitudes, high);
+            at_high = _mm512_mask_add_epi32(at_high, is_high, at_high, one);
         }
+        let inside = _mm512_cmplt_epu32_mask(_mm512_sub_epi32(magnitudes, first), width);
         // A whole vector is written, and the next one goes where its elements inside end.
         let compressed: [u32; N] = bytemuck::cast(_mm512_maskz_compress_epi32(inside, magnitudes));
         between[end..end + N].copy_from_slice(&compressed);
         end += inside.count_ones() as usize;
     }
+    let sum = |counts| _mm512_reduce_add_epi32(counts) as u32;
     Counts {
-        below,
-        at_low,
-        at_high,
+        below: sum(below),
+        at_low: sum(at_low),
+        at_high: if bracket.low == bracket.high { 0 } else { sum(at_high) },
         between: end,
         most: _mm512_reduce_max_epu32(most),
     }

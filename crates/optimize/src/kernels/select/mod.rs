@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use scalar::Census;
 
 /// So many elements, or fewer, are sorted out without a sample. Less in tests, which go through all stages with fewer.
-const FEW: usize = if cfg!(test) { 1 << 10 } else { 1 << 16 };
+const FEW: usize = if cfg!(test) { 1 << 10 } else { 1 << 17 };
 /// Elements of a sample, at least and at most; in between, one of 64.
 const SAMPLE: std::ops::RangeInclusive<usize> = if cfg!(test) { 1 << 7 } else { 1 << 13 }..=1 << 16;
 
@@ -48,6 +48,40 @@ impl Bracket {
             ties: true,
         }
     }
+
+    /// The magnitudes that are gathered.
+    #[cfg(target_arch = "x86_64")]
+    fn inside(self) -> Inside {
+        let distance = self.high - self.low;
+        let width = if self.ties {
+            distance.saturating_sub(1)
+        } else {
+            distance + 1
+        };
+        Inside {
+            first: self.low + u32::from(self.ties),
+            width,
+        }
+    }
+}
+
+/// Magnitudes whose distance from the first one, which wraps around below it, is less than the width: one subtraction and
+/// one comparison.
+#[cfg(target_arch = "x86_64")]
+struct Inside {
+    first: u32,
+    width: u32,
+}
+
+/// What a few vectors add to a [`Census`].
+#[cfg(target_arch = "x86_64")]
+struct Counts {
+    below: u32,
+    at_low: u32,
+    at_high: u32,
+    /// How many were gathered.
+    between: usize,
+    most: u32,
 }
 
 /// The k-th magnitude, and what was counted to find it.
@@ -108,7 +142,7 @@ impl Kernels {
         Ok(Cut {
             threshold,
             ties: k.saturating_sub(before),
-            equal: census.iter().map(count).collect(),
+            equal: census.par_iter().map(count).collect(),
         })
     }
 
@@ -235,8 +269,10 @@ impl Kernels {
 
     /// The census of each block of each part.
     fn census(self, parts: &[&[f32]], bracket: Bracket) -> Vec<Vec<Census>> {
+        // In parallel over the parts too: what a bracket holds comes in many small ones, and each turn of all threads costs
+        // as much as one of them.
         parts
-            .iter()
+            .par_iter()
             .map(|part| {
                 let blocks = part.par_chunks(BLOCK);
                 blocks
