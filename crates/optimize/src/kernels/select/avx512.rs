@@ -113,7 +113,11 @@ fn count_group<const TIES: bool>(
     Counts {
         below: sum(below),
         at_low: sum(at_low),
-        at_high: if bracket.low == bracket.high { 0 } else { sum(at_high) },
+        at_high: if bracket.low == bracket.high {
+            0
+        } else {
+            sum(at_high)
+        },
         between: end,
         most: _mm512_reduce_max_epu32(most),
     }
