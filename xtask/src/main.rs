@@ -9,6 +9,7 @@ mod findings;
 mod fixtures;
 mod fuzz;
 mod judge;
+mod judged;
 mod libhdf5;
 mod maven;
 mod normalizers;

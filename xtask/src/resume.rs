@@ -3,13 +3,12 @@
 
 use crate::Failure;
 use crate::judge::Judge;
+use crate::judged::{Task, command};
 use crate::resumptions::{ADAM, Expected, RESUMPTIONS, Resumption};
-use crate::transfer::command;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
-use xshell::{Shell, cmd};
 
 /// Steps of training before the archive is made, and after.
 const STEPS: (usize, usize) = (10, 20);
@@ -40,41 +39,16 @@ struct Found {
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
-    let Some(mut judge) = Judge::build(root)? else {
-        eprintln!("SKIPPED: there is no Java or no Maven here, so stock DL4J went on with no training");
-        return Ok(ExitCode::SUCCESS);
+    let task = Task {
+        name: "resume",
+        pattern: &options.case,
     };
-    let shell = Shell::new()?;
-    shell.change_dir(root);
-    cmd!(shell, "cargo build --quiet -p caribou-cli").run()?;
-    let caribou = root.join("target/debug/caribou");
-    let (mut right, mut wrong) = (0, 0);
-    for resumption in RESUMPTIONS {
-        if !crate::case::matches(&options.case, resumption.name) {
-            continue;
-        }
-        let work = tempfile::tempdir()?;
-        match one(resumption, &caribou, &mut judge, work.path())? {
-            Ok(told) => {
-                right += 1;
-                println!("{}: {told}", resumption.name);
-            }
-            Err(problems) => {
-                wrong += 1;
-                println!("{}: WRONG", resumption.name);
-                problems.iter().for_each(|problem| println!("    {problem}"));
-            }
-        }
-    }
-    println!("resume: {right} right, {wrong} wrong");
-    if right + wrong == 0 {
-        return Err(format!("nothing matches {}", options.case).into());
-    }
-    Ok(if wrong == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    task.run(
+        root,
+        RESUMPTIONS.iter().map(|resumption| (resumption.name, resumption)),
+        one,
+        |_, _| Ok(Vec::new()),
+    )
 }
 
 /// Recorded networks: the name of the file, the network, and whether its outputs are recorded too.

@@ -3,11 +3,11 @@
 use crate::Failure;
 use crate::case::{Case, cases};
 use crate::judge::{Judge, Request};
+use crate::judged::built;
 use crate::verify::difference;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use xshell::{Shell, cmd};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -33,10 +33,7 @@ enum Outcome {
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
     let cases = cases(&root.join(&options.cases), &options.case)?;
-    let shell = Shell::new()?;
-    shell.change_dir(root);
-    cmd!(shell, "cargo build --quiet -p caribou-cli").run()?;
-    let caribou = root.join("target/debug/caribou");
+    let caribou = built(root)?;
     let mut judge = Judge::build(root)?.ok_or("a sweep needs Java and Maven")?;
     let work = tempfile::tempdir()?;
     let (mut right, mut worst, mut wrong) = (0usize, (0.0f64, String::new()), 0usize);

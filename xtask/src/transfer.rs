@@ -3,6 +3,7 @@
 
 use crate::Failure;
 use crate::judge::{Judge, Request};
+use crate::judged::{Task, command};
 use crate::normalizers;
 use crate::scenarios::{SCENARIOS, Scenario, Source};
 use crate::verify::difference;
@@ -10,8 +11,7 @@ use ndarray::{Array2, ArrayD, Axis};
 use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use xshell::{Shell, cmd};
+use std::process::ExitCode;
 
 /// Images in a step of training.
 const BATCH: usize = 40;
@@ -65,50 +65,23 @@ pub(crate) struct Found {
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
-    let Some(mut judge) = Judge::build(root)? else {
-        eprintln!("SKIPPED: there is no Java or no Maven here, so stock DL4J judged no transfer");
-        return Ok(ExitCode::SUCCESS);
+    let besides = |caribou: &Path, judge: &mut Judge| {
+        if options.case != "*" {
+            return Ok(Vec::new());
+        }
+        let normalizers = normalizers::judge(root, caribou, judge)?;
+        Ok(normalizers.into_iter().chain(halves(root, caribou, judge)?).collect())
     };
-    let shell = Shell::new()?;
-    shell.change_dir(root);
-    cmd!(shell, "cargo build --quiet -p caribou-cli").run()?;
-    let caribou = root.join("target/debug/caribou");
-    let (mut right, mut wrong) = (0, 0);
-    for scenario in SCENARIOS {
-        if !crate::case::matches(&options.case, scenario.name) {
-            continue;
-        }
-        let work = tempfile::tempdir()?;
-        match one(root, scenario, &caribou, &mut judge, work.path())? {
-            Ok(told) => {
-                right += 1;
-                println!("{}: {told}", scenario.name);
-            }
-            Err(problems) => {
-                wrong += 1;
-                println!("{}: WRONG", scenario.name);
-                problems.iter().for_each(|problem| println!("    {problem}"));
-            }
-        }
-    }
-    if options.case == "*" {
-        let problems = normalizers::judge(root, &caribou, &mut judge)?
-            .into_iter()
-            .chain(halves(root, &caribou, &mut judge)?);
-        for problem in problems {
-            wrong += 1;
-            println!("WRONG: {problem}");
-        }
-    }
-    println!("transfer: {right} right, {wrong} wrong");
-    if right + wrong == 0 {
-        return Err(format!("no scenario matches {}", options.case).into());
-    }
-    Ok(if wrong == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let task = Task {
+        name: "transfer",
+        pattern: &options.case,
+    };
+    task.run(
+        root,
+        SCENARIOS.iter().map(|scenario| (scenario.name, scenario)),
+        |scenario, caribou, judge, work| one(root, scenario, caribou, judge, work),
+        besides,
+    )
 }
 
 /// A frozen bottom and its head on stock DL4J, one after the other, against the whole.
@@ -171,15 +144,6 @@ fn halves(root: &Path, caribou: &Path, judge: &mut Judge) -> Result<Option<Strin
         }
         Ok(error) => Some(format!("halves: relative error {error:.1e}")),
         Err(message) => Some(format!("halves: {message}")),
-    })
-}
-
-/// The command, as a user runs it. Its complaint where it fails.
-pub(crate) fn command(caribou: &Path, arguments: &[&str]) -> Result<Result<(), String>, Failure> {
-    let done = Command::new(caribou).args(arguments).arg("--quiet").output()?;
-    Ok(match done.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
     })
 }
 

@@ -164,6 +164,7 @@ impl Parts {
             limits,
             untrained: self.untrained,
             input_shapes: self.input_shapes.clone(),
+            named_shapes: self.graph.shapes(),
             strict: self.strict,
             cut_unsupported: self.cut_unsupported,
             training_state: false,

@@ -3,9 +3,13 @@
 use caribou_ir::{
     Clipping, Count, Graph, LayerTraining, LearningRate, Normalizer, Regularization, Training, Updater,
 };
+use caribou_reader_dl4j::FIELDS;
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 /// One line: the optimiser with its constants, then the loss of each output.
+///
+/// Of an archive, what is a field of a layer is not listed beside it.
 pub(crate) fn training(training: &Training, graph: &Graph) -> String {
     let mut parts = Vec::new();
     if let Some(updater) = &training.updater {
@@ -22,12 +26,12 @@ pub(crate) fn training(training: &Training, graph: &Graph) -> String {
         parts.push("compiled, without an optimizer or loss that is known".to_owned());
     }
     let mut lines = vec![parts.join("; ")];
-    lines.extend(besides(training));
+    lines.extend(besides(training, graph));
     lines.join("\n")
 }
 
 /// A line for each of the rest that is said: what is done to gradients, the steps so far, and what is special to layers.
-fn besides(training: &Training) -> Vec<String> {
+fn besides(training: &Training, graph: &Graph) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(updater) = &training.updater {
         if updater.weight_decay != 0.0 {
@@ -77,7 +81,20 @@ fn besides(training: &Training) -> Vec<String> {
     lines.extend(named("optimizers of their biases", &|layer| {
         own(&layer.bias_updater)
     }));
-    lines.extend(named("frozen", &|layer| layer.frozen.then(String::new)));
+    let layers: HashSet<&str> = graph
+        .nodes()
+        .filter(|(_, node)| !FIELDS.contains(&&*node.origin.kind))
+        .map(|(_, node)| &*node.origin.layer)
+        .collect();
+    let frozen: Vec<&str> = training
+        .layers
+        .iter()
+        .filter(|(name, layer)| layer.frozen && layers.contains(name.as_str()))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !frozen.is_empty() {
+        lines.push(format!("frozen: {}", frozen.join(", ")));
+    }
     lines.extend(named("penalties", &penalty));
     lines.extend(named("constraints", &constraint));
     lines

@@ -22,6 +22,8 @@ pub struct ReadOptions {
     pub limits: Limits,
     /// The shapes of the inputs, batch included, for formats that do not store them; `None` where a size is unknown.
     pub input_shapes: Vec<Vec<Option<usize>>>,
+    /// The same of inputs by their names, which counts where both are given.
+    pub named_shapes: Vec<(String, Vec<Option<usize>>)>,
     /// Whether an architecture without weights is read too, with zeros in their place.
     pub untrained: bool,
     /// Whether what a file says beyond the format, which is passed over with a warning otherwise, is an error.

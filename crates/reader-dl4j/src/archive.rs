@@ -3,8 +3,8 @@
 use caribou_ir::{DType, Endian, Limits, ReadError, Source, Tensor, TensorData};
 use caribou_writer_dl4j::format::array::{ArrayType, Header, read_header};
 use caribou_writer_dl4j::format::{
-    COEFFICIENTS, CONFIGURATION, Configuration, NORMALIZER, PREPROCESSOR, QUANTIZATION, QuantizationEntry,
-    UPDATER_STATE,
+    COEFFICIENTS, CONFIGURATION, Configuration, MODEL, ModelEntry, NORMALIZER, PREPROCESSOR, QUANTIZATION,
+    QuantizationEntry, UPDATER_STATE,
 };
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(crate) struct Archive {
     pub(crate) normalizer: Option<Vec<u8>>,
     /// What its quantized parameters stand for, where it says so.
     pub(crate) quantization: Option<QuantizationEntry>,
+    /// The shapes of its inputs and outputs, or why they can't be read, where it says them.
+    pub(crate) model: Option<Result<ModelEntry, String>>,
 }
 
 /// Whether the file is a zip with a configuration in it.
@@ -80,7 +82,12 @@ pub(crate) fn open(source: &Source, limits: &Limits, with_state: bool) -> Result
                 .map_err(|error| format!("{QUANTIZATION}: {error}"))
         })
         .map_err(&damaged)?;
+    // Nothing depends on it alone: what is wrong with it is told, and the rest is read.
+    let model = inflate(&mut zip, MODEL, limits.text_bytes as u64)
+        .and_then(|bytes| bytes.map(|bytes| ModelEntry::parse(&bytes)).transpose())
+        .transpose();
     Ok(Archive {
+        model,
         state,
         quantization,
         normalizer,

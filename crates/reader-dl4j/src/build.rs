@@ -1,13 +1,14 @@
 //! Chains, graphs, vertices and preprocessors.
 
 use crate::parameters::Parameters;
+use crate::inputs::Input;
 use crate::shapes;
 use caribou_ir::op::{
     Attention, Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reshape, Reverse, Size, Slice,
     SliceAxis, Transpose, Unary, UnaryKind,
 };
 use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Layout, Origin, ReadOptions, Severity, Shape, Tensor, ValueId,
+    Code, Dim, Finding, Findings, Graph, Layout, Origin, Severity, Shape, Tensor, ValueId,
 };
 use caribou_writer_dl4j::format::{Configuration, Preprocessor, Vertex};
 use std::collections::{HashMap, HashSet};
@@ -15,11 +16,11 @@ use std::collections::{HashMap, HashSet};
 /// A class, or a field of one, that is not known.
 pub(crate) const UNKNOWN: Code = Code("D0301");
 /// A layer that does not fit its input.
-const MISFIT: Code = Code("D0302");
+pub(crate) const MISFIT: Code = Code("D0302");
 /// The parameters do not fit the layers.
 const PARAMETERS: Code = Code("D0303");
 /// The shape of an input can't be told.
-const INPUT: Code = Code("D0305");
+pub(crate) const INPUT: Code = Code("D0305");
 
 /// What a layer or vertex gives, or why it gives nothing.
 pub(crate) type Built<T> = Result<T, Box<Finding>>;
@@ -54,10 +55,10 @@ impl Builder {
     }
 
     /// Reads the whole network.
-    pub(crate) fn network(&mut self, configuration: &Configuration, options: &ReadOptions) {
+    pub(crate) fn network(&mut self, configuration: &Configuration, inputs: &[Input]) {
         match configuration {
             Configuration::MultiLayer(network) => {
-                let Some(mut value) = self.input(configuration, "input", 0, options) else {
+                let Some(mut value) = self.input(configuration, "input", &inputs[0]) else {
                     return;
                 };
                 let mut last = "output".to_owned();
@@ -78,8 +79,8 @@ impl Builder {
             }
             Configuration::Graph(network) => {
                 let mut values: HashMap<String, ValueId> = HashMap::new();
-                for (i, name) in network.network_inputs.iter().enumerate() {
-                    if let Some(value) = self.input(configuration, name, i, options) {
+                for (name, input) in network.network_inputs.iter().zip(inputs) {
+                    if let Some(value) = self.input(configuration, name, input) {
                         values.insert(name.clone(), value);
                     }
                 }
@@ -129,27 +130,12 @@ impl Builder {
         }
     }
 
-    fn input(
-        &mut self,
-        configuration: &Configuration,
-        name: &str,
-        i: usize,
-        options: &ReadOptions,
-    ) -> Option<ValueId> {
-        let given = options
-            .input_shapes
-            .get(i)
-            .map(|shape| shape.iter().skip(1).copied().collect::<Vec<_>>());
-        let Some(sizes) = given.or_else(|| shapes::wanted(configuration, name)) else {
-            let origin = Origin::new(name, "input");
-            self.findings.push(
-                Finding::error(
-                    INPUT,
-                    &origin,
-                    "an archive does not store the shape of its inputs, and nothing in it tells",
-                )
-                .with_help("give an input, or the shape, on the command line"),
-            );
+    fn input(&mut self, configuration: &Configuration, name: &str, input: &Input) -> Option<ValueId> {
+        let sizes = input.sizes.clone();
+        let Some(sizes) = sizes.or_else(|| shapes::wanted(configuration, name)) else {
+            let message = "an archive does not store the shape of its inputs, and nothing in it tells";
+            let origin = Origin::new(&*input.name, "input");
+            self.findings.push(Finding::error(INPUT, &origin, message));
             return None;
         };
         let mut dims = vec![Dim::BATCH];
@@ -157,7 +143,7 @@ impl Builder {
             dims.push(size.map_or_else(|| self.graph.unknown(), Dim::Fixed));
         }
         // What an archive takes and gives has no other order than its own.
-        Some(self.graph.input(name, Shape::new(dims), Layout::Plain))
+        Some(self.graph.input(&*input.name, Shape::new(dims), Layout::Plain))
     }
 
     pub(crate) fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId], origin: &Origin) -> Built<ValueId> {
@@ -401,9 +387,12 @@ impl Builder {
     }
 }
 
+/// What a preprocessor that is a field of a layer, and no vertex of its own, is called.
+pub(crate) const PREPROCESSOR: &str = "preprocessor";
+
 /// What happens in front of a layer has a name of its own, so that it does not take the layer's.
 fn before(origin: &Origin) -> Origin {
-    Origin::new(format!("{}_preprocessor", origin.layer), "preprocessor")
+    Origin::new(format!("{}_preprocessor", origin.layer), PREPROCESSOR)
 }
 
 pub(crate) fn refuse(code: Code, origin: &Origin, message: impl Into<String>) -> Box<Finding> {

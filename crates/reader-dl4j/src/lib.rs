@@ -6,6 +6,7 @@
 
 mod archive;
 mod build;
+mod inputs;
 mod layers;
 mod parameters;
 mod rows;
@@ -14,13 +15,15 @@ mod still;
 mod training;
 
 use caribou_ir::{
-    Code, Confidence, Finding, Findings, Graph, Import, Limits, Normalizer, ReadError, ReadOptions, Reader,
-    Severity, Source, Tensor,
+    Code, Confidence, Finding, Findings, Import, Limits, Normalizer, ReadError, ReadOptions, Reader, Severity,
+    Source, Tensor,
 };
-use caribou_writer_dl4j::format::{Configuration, QuantizationEntry, read_normalizer};
-use parameters::Parameters;
+use caribou_writer_dl4j::format::{QuantizationEntry, read_normalizer};
 
 pub use still::still;
+
+/// The kinds of nodes that are no layers of an archive but fields of one, under names that are made of its name.
+pub const FIELDS: [&str; 2] = [build::PREPROCESSOR, layers::FIELD_OF_DROPOUT];
 
 /// Reads DL4J archives.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,23 +44,12 @@ impl Reader for Dl4jReader {
 
     fn read(&self, source: &Source, options: &ReadOptions) -> Result<Import, ReadError> {
         let archive = archive::open(source, &options.limits, options.training_state)?;
-        let build = |options: &ReadOptions| {
-            let mut builder = build::Builder::new(archive.parameters.clone());
-            builder.network(&archive.configuration, options);
-            builder.finish()
-        };
-        let (mut graph, mut findings, mut parameters) = build(options);
-        if findings.has_errors()
-            && options.input_shapes.is_empty()
-            && let Some((sized, sides, found, taken)) = sized(&archive.configuration, options, build)
-        {
-            (graph, findings, parameters) = (sized, found, taken);
-            let message = format!(
-                "an archive does not store the size of images: {sides} x {sides} is the smallest that fits what follows"
-            );
-            let note = Finding::new(Severity::Note, SIZE, None, message);
-            findings.push(note.with_help("give --input-shape where it is another"));
-        }
+        let (graph, mut findings, parameters) =
+            inputs::network(&archive, options).map_err(|message| ReadError::Format {
+                path: source.path().to_path_buf(),
+                message,
+                help: "give --input NAME=SHAPE for one of these".into(),
+            })?;
         if archive.holds_java_object {
             findings.push(
                 Finding::new(
@@ -112,41 +104,6 @@ impl Reader for Dl4jReader {
 
 /// An entry that DL4J would deserialise as a Java object.
 const JAVA_OBJECT: Code = Code("D0304");
-/// The size of images that was found by trying.
-const SIZE: Code = Code("D0310");
-/// The largest side of images that is tried.
-const LARGEST: usize = 1024;
-
-/// The graph of a network of square images whose size only the layers behind a flattening tell: the first size that fits.
-fn sized(
-    configuration: &Configuration,
-    options: &ReadOptions,
-    build: impl Fn(&ReadOptions) -> (Graph, Findings, Parameters),
-) -> Option<(Graph, usize, Findings, Parameters)> {
-    let name = match configuration {
-        Configuration::MultiLayer(_) => "input",
-        Configuration::Graph(network) => match network.network_inputs.as_slice() {
-            [one] => one.as_str(),
-            _ => return None,
-        },
-    };
-    let sizes = shapes::wanted(configuration, name)?;
-    if sizes.len() != 3 || sizes.iter().flatten().count() != 1 {
-        return None;
-    }
-    (1..=LARGEST).find_map(|side| {
-        let shape = [Some(1)]
-            .into_iter()
-            .chain(sizes.iter().map(|size| size.or(Some(side))));
-        let options = ReadOptions {
-            input_shapes: vec![shape.collect()],
-            ..options.clone()
-        };
-        let (graph, findings, parameters) = build(&options);
-        (!findings.has_errors()).then_some((graph, side, findings, parameters))
-    })
-}
-
 /// An optimiser's state that is not carried over.
 const STATE: Code = Code("D0309");
 

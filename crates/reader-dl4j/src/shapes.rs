@@ -3,7 +3,7 @@
 use caribou_writer_dl4j::format::{Configuration, Layer, Preprocessor, Vertex};
 
 /// Sizes behind the batch; `None` where unknown.
-type Sizes = Vec<Option<usize>>;
+pub(crate) type Sizes = Vec<Option<usize>>;
 
 /// The sizes that the network's input `name` must have, as far as its readers tell.
 pub(crate) fn wanted(configuration: &Configuration, name: &str) -> Option<Sizes> {

@@ -5,9 +5,9 @@ use crate::format::array::{ArrayType, row_header};
 use crate::format::normalizer_entry;
 use crate::format::{
     COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, Layer,
-    MultiLayerConfiguration, NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration, UPDATER_STATE, Vertex,
+    MODEL, ModelEntry, MultiLayerConfiguration, NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration,
+    QUANTIZATION, UPDATER_STATE, Vertex, to_ascii_json,
 };
-use crate::format::{QUANTIZATION, to_ascii_json};
 use crate::lower::{Edge, Kind, Network, Placed};
 use crate::quantization;
 use crate::stream::stream;
@@ -190,6 +190,9 @@ pub(crate) fn write(
         zip.write_all(to_ascii_json(&entry).map_err(json)?.as_bytes())?;
         report.findings.extend(findings);
     }
+    zip.start_file(MODEL, deflated).map_err(io)?;
+    let ports = ModelEntry::new(&report.inputs, &report.outputs);
+    zip.write_all(to_ascii_json(&ports).map_err(json)?.as_bytes())?;
     zip.finish().map_err(io)?.flush()?;
     Ok(report)
 }

@@ -23,6 +23,14 @@ pub(crate) struct GraphParts {
     pub(crate) bind: Vec<Binding>,
 }
 
+impl GraphParts {
+    /// The shapes that inputs are said to have, by their names.
+    pub(crate) fn shapes(&self) -> Vec<(String, Vec<Option<usize>>)> {
+        let shaped = |input: &InputChoice| Some((input.name.clone(), input.shape.clone()?));
+        self.inputs.iter().filter_map(shaped).collect()
+    }
+}
+
 /// The same ends under shorter names, for commands that have no other inputs and outputs.
 #[derive(Args, Default)]
 pub(crate) struct Ends {

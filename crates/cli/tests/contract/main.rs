@@ -16,6 +16,7 @@ mod quantize;
 mod refusal;
 mod robustness;
 mod run;
+mod shapes;
 mod soften;
 mod structured;
 mod training;

@@ -210,11 +210,17 @@ fn an_archive_keeps_how_it_is_trained() {
             "optimizer Adam (beta1 0.9, beta2 0.999, epsilon 0.00000001), learning rate step (initial 0.01, decay 0.5, steps 10)",
             "categorical cross entropy",
             "gradients clipped: each element to 2",
-            "frozen: b",
+            "frozen: ",
             "penalties: ",
             "l2 0.125",
         ] {
             assert!(shown.contains(says), "{says}: {shown}");
         }
+        // The archive's layers, and nothing that is a field of one.
+        let frozen = shown.lines().find(|line| line.starts_with("frozen: ")).unwrap();
+        assert!(
+            frozen.contains("conv2d") && !frozen.contains("_preprocessor") && !frozen.contains("_dropout"),
+            "{frozen}"
+        );
     }
 }

@@ -14,6 +14,9 @@ use caribou_ir::op::{
 use caribou_ir::{Origin, Tensor, TensorError, ValueId};
 use caribou_writer_dl4j::format::{self, Activation as Class, Dropout, Layer};
 
+/// What a dropout that is a field of a layer, and no layer of its own, is called.
+pub(crate) const FIELD_OF_DROPOUT: &str = "idropout";
+
 impl Builder {
     /// The output of a layer.
     pub(crate) fn layer(&mut self, layer: &Layer, x: ValueId, origin: &Origin) -> Built<ValueId> {
@@ -23,7 +26,7 @@ impl Builder {
             // What any layer does to its input in training.
             (_, dropout) => {
                 let kind = noise(dropout);
-                let origin = Origin::new(format!("{}_dropout", origin.layer), "Dropout");
+                let origin = Origin::new(format!("{}_dropout", origin.layer), FIELD_OF_DROPOUT);
                 self.apply(Noise { kind }, &[x], &origin)?
             }
         };

@@ -9,6 +9,7 @@ mod activation;
 pub mod array;
 mod layer;
 mod loss;
+mod model;
 mod network;
 mod normalizer;
 mod parameters;
@@ -21,6 +22,7 @@ mod vertex;
 pub use activation::Activation;
 pub use layer::*;
 pub use loss::{LossFunction, RowVector};
+pub use model::{ModelEntry, PortEntry};
 pub use network::{
     ComputationGraphConfiguration, Configuration, MultiLayerConfiguration, NeuralNetConfiguration,
 };
@@ -41,6 +43,8 @@ pub const UPDATER_STATE: &str = "updaterState.bin";
 pub const NORMALIZER: &str = "normalizer.bin";
 /// The entry with what quantized parameters stand for ([`QuantizationEntry`]); DL4J does not know it.
 pub const QUANTIZATION: &str = "caribou/quantization.json";
+/// The entry with the shapes of inputs and outputs ([`ModelEntry`]); DL4J does not know it.
+pub const MODEL: &str = "caribou/model.json";
 /// The entry whose presence says that a network has no parameters.
 pub const NO_PARAMETERS: &str = "noParams.marker";
 /// The entry with a Java-serialised object, which a reader must not touch.
