@@ -143,7 +143,12 @@ impl Builder {
             dims.push(size.map_or_else(|| self.graph.unknown(), Dim::Fixed));
         }
         // What an archive takes and gives has no other order than its own.
-        Some(self.graph.input(&*input.name, Shape::new(dims), Layout::Plain))
+        let value = self.graph.input(&*input.name, Shape::new(dims), Layout::Plain);
+        if let Some(port) = self.graph.inputs_mut().last_mut() {
+            // Either name is understood.
+            name.clone_into(&mut port.source_name);
+        }
+        Some(value)
     }
 
     pub(crate) fn apply(&mut self, op: impl Into<Op>, inputs: &[ValueId], origin: &Origin) -> Built<ValueId> {

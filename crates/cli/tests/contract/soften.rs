@@ -114,3 +114,68 @@ fn what_is_no_classifier_and_what_does_not_fit_is_refused() {
     assert_eq!(refused.status.code(), Some(2));
     assert_eq!(std::fs::read(there).unwrap(), b"precious");
 }
+
+/// The most memory of its own that the command had while it ran, in KiB, and what it printed: pages of mapped files are not
+/// counted, which the system takes back when it needs them.
+#[cfg(target_os = "linux")]
+fn observed(arguments: &[&str]) -> (u64, String) {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("caribou"))
+        .args(arguments)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let own = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let own = own.and_then(|own| own.trim().trim_end_matches(" kB").parse().ok());
+        most = most.max(own.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    (most, String::from_utf8(done.stderr).unwrap())
+}
+
+/// Twenty times the images take no more memory, and a pipe gets no progress bar.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_number_of_examples() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let model = case("digits_cnn").join("model.h5");
+    let mut peaks = Vec::new();
+    for count in [2_000usize, 40_000] {
+        // Zeros that take no room on the disk.
+        let [input, output] = ["x.npy", "t.npz"].map(path);
+        let shape = format!("({count}, 8, 8, 1)");
+        let text_of_it = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        let header = format!("{text_of_it:<117}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(header.as_bytes());
+        std::fs::write(&input, &bytes).unwrap();
+        let file = File::options().write(true).open(&input).unwrap();
+        file.set_len((bytes.len() + count * 64 * 4) as u64).unwrap();
+        let arguments = [
+            "soften",
+            text(&model),
+            "--inputs",
+            text(&input),
+            "-o",
+            text(&output),
+            "--force",
+        ];
+        let (peak, printed) = observed(&arguments);
+        assert_eq!(printed.lines().count(), 1, "{printed:?}");
+        assert!(printed.contains(&format!("{count} examples")), "{printed:?}");
+        let mut npz = NpzReader::new(File::open(&output).unwrap()).unwrap();
+        let name = npz.names().unwrap().remove(0);
+        let targets: Array2<f32> = npz.by_name(&name).unwrap();
+        assert_eq!(targets.dim(), (count, 10));
+        peaks.push(peak);
+    }
+    // All of the images together are 10 MB.
+    let [few, many] = peaks[..] else { unreachable!() };
+    assert!(few > 0 && many < few + 4096, "{few} and {many} KiB");
+}
