@@ -70,7 +70,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
             return Ok(Vec::new());
         }
         let normalizers = normalizers::judge(root, caribou, judge)?;
-        Ok(normalizers.into_iter().chain(halves(root, caribou, judge)?).collect())
+        Ok(normalizers
+            .into_iter()
+            .chain(halves(root, caribou, judge)?)
+            .collect())
     };
     let task = Task {
         name: "transfer",

@@ -1,15 +1,13 @@
 //! Chains, graphs, vertices and preprocessors.
 
-use crate::parameters::Parameters;
 use crate::inputs::Input;
+use crate::parameters::Parameters;
 use crate::shapes;
 use caribou_ir::op::{
     Attention, Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reshape, Reverse, Size, Slice,
     SliceAxis, Transpose, Unary, UnaryKind,
 };
-use caribou_ir::{
-    Code, Dim, Finding, Findings, Graph, Layout, Origin, Severity, Shape, Tensor, ValueId,
-};
+use caribou_ir::{Code, Dim, Finding, Findings, Graph, Layout, Origin, Severity, Shape, Tensor, ValueId};
 use caribou_writer_dl4j::format::{Configuration, Preprocessor, Vertex};
 use std::collections::{HashMap, HashSet};
 

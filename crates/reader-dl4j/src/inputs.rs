@@ -81,9 +81,10 @@ pub(crate) fn network(archive: &Archive, options: &ReadOptions) -> Result<Networ
     if let Some(reason) = contradiction {
         let message = format!("{MODEL} is passed over: {reason}");
         let warning = Finding::new(Severity::Warning, CONTRADICTED, None, message);
-        built
-            .1
-            .push(warning.with_help("the shapes of inputs are what layers tell; give --input NAME=SHAPE for others"));
+        built.1.push(
+            warning
+                .with_help("the shapes of inputs are what layers tell; give --input NAME=SHAPE for others"),
+        );
     }
     Ok(built)
 }
@@ -100,7 +101,9 @@ fn names(configuration: &Configuration) -> impl Iterator<Item = &str> {
         Configuration::MultiLayer(_) => (Some("input"), None),
         Configuration::Graph(network) => (None, Some(&network.network_inputs)),
     };
-    chain.into_iter().chain(graph.into_iter().flatten().map(String::as_str))
+    chain
+        .into_iter()
+        .chain(graph.into_iter().flatten().map(String::as_str))
 }
 
 /// Whether an entry speaks of the inputs and outputs of this network.
@@ -186,7 +189,10 @@ fn contradicted((graph, findings, _): &Network, entry: &ModelEntry) -> Option<St
             && (1..shape.rank()).all(|axis| agree(shape.size(axis), declared[axis]));
         (!same).then(|| {
             let declared = brackets(declared);
-            format!("it says {declared} of the output {}, whose shape is {shape}", port.name)
+            format!(
+                "it says {declared} of the output {}, whose shape is {shape}",
+                port.name
+            )
         })
     };
     graph
@@ -239,7 +245,11 @@ fn advice(configuration: &Configuration, inputs: &[Input]) -> String {
             None => "xSIZE".to_owned(),
         });
         let known: String = sizes.collect();
-        let known = if known.is_empty() { "xSIZE…" } else { known.as_str() };
+        let known = if known.is_empty() {
+            "xSIZE…"
+        } else {
+            known.as_str()
+        };
         format!("--input {}=?{known}", input.name)
     });
     let shaped: Vec<String> = shaped.collect();
@@ -268,7 +278,11 @@ fn explained(
                 batched(&wanted),
                 batched(found)
             );
-            explained.push(Finding::error(MISFIT, &Origin::new(&*input.name, "input"), message));
+            explained.push(Finding::error(
+                MISFIT,
+                &Origin::new(&*input.name, "input"),
+                message,
+            ));
         }
     }
     if explained.has_errors() {

@@ -15,8 +15,8 @@ mod still;
 mod training;
 
 use caribou_ir::{
-    Code, Confidence, Finding, Findings, Import, Limits, Normalizer, ReadError, ReadOptions, Reader, Severity,
-    Source, Tensor,
+    Code, Confidence, Finding, Findings, Import, Limits, Normalizer, ReadError, ReadOptions, Reader,
+    Severity, Source, Tensor,
 };
 use caribou_writer_dl4j::format::{QuantizationEntry, read_normalizer};
 

@@ -4,9 +4,9 @@ use crate::Compression;
 use crate::format::array::{ArrayType, row_header};
 use crate::format::normalizer_entry;
 use crate::format::{
-    COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, Layer,
-    MODEL, ModelEntry, MultiLayerConfiguration, NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration,
-    QUANTIZATION, UPDATER_STATE, Vertex, to_ascii_json,
+    COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, Layer, MODEL, ModelEntry,
+    MultiLayerConfiguration, NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration, QUANTIZATION, UPDATER_STATE,
+    Vertex, to_ascii_json,
 };
 use crate::lower::{Edge, Kind, Network, Placed};
 use crate::quantization;

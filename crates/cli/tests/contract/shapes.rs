@@ -93,7 +93,13 @@ fn archives_tell_the_shapes_of_their_inputs() {
     ] {
         let second = path("second.zip");
         let (name, options) = command.split_first().unwrap();
-        done(&[&[*name, text(&first), "-o", text(&second), "--force"][..], options].concat());
+        done(
+            &[
+                &[*name, text(&first), "-o", text(&second), "--force"][..],
+                options,
+            ]
+            .concat(),
+        );
         assert_eq!(entry(&second), ports, "{command:?}");
     }
     let changed = path("changed.zip");
@@ -125,7 +131,13 @@ fn a_shape_is_asked_for_where_nothing_tells_it_and_said_by_the_name_of_the_input
         "{message}"
     );
     for option in [["--input", "input=?x6x5x2"], ["--input-shape", "1x6x5x2"]] {
-        done(&[&["convert", text(&bare), "-o", text(&second), "--force"][..], &option].concat());
+        done(
+            &[
+                &["convert", text(&bare), "-o", text(&second), "--force"][..],
+                &option,
+            ]
+            .concat(),
+        );
         assert_eq!(entry(&second)["inputs"][0]["shape"], json!([null, 6, 5, 2]));
     }
     // Arrays of another rank are told from what is expected, with and without an entry.
@@ -151,7 +163,12 @@ fn an_entry_that_is_damaged_or_contradicts_the_network_is_passed_over_and_told()
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let [first, other] = ["first.zip", "other.zip"].map(path);
-    done(&["convert", text(&case("digits_cnn").join("model.h5")), "-o", text(&first)]);
+    done(&[
+        "convert",
+        text(&case("digits_cnn").join("model.h5")),
+        "-o",
+        text(&first),
+    ]);
     let ports = |input: Value, output: Value| {
         json!({
             "version": 1,
@@ -162,7 +179,10 @@ fn an_entry_that_is_damaged_or_contradicts_the_network_is_passed_over_and_told()
     };
     for (bytes, says) in [
         ("{".to_owned(), "EOF"),
-        (json!({ "version": 2, "inputs": [], "outputs": [] }).to_string(), "expected version 1, found 2"),
+        (
+            json!({ "version": 2, "inputs": [], "outputs": [] }).to_string(),
+            "expected version 1, found 2",
+        ),
         (
             json!({ "version": 1, "inputs": [], "outputs": [] }).to_string(),
             "it lists 0 inputs and 0 outputs",
@@ -207,14 +227,20 @@ fn an_entry_of_another_graph_is_passed_over() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let [first, other] = ["first.zip", "other.zip"].map(path);
-    done(&["convert", text(&case("digits_cnn").join("../../digits/residual.h5")), "-o", text(&first)]);
+    done(&[
+        "convert",
+        text(&case("digits_cnn").join("../../digits/residual.h5")),
+        "-o",
+        text(&first),
+    ]);
     let mut ports = entry(&first);
     assert_eq!(inspected(&first)["inputs"][0]["shape"], "[N, 8, 8, 1]");
     ports["inputs"][0]["name"] = "picture".into();
     replaced(&first, Some(ports.to_string().as_bytes()), &other);
     let message = done(&["inspect", text(&other)]);
     assert!(
-        message.contains("warning[D0312]") && message.contains("it lists the inputs picture, and the network has image"),
+        message.contains("warning[D0312]")
+            && message.contains("it lists the inputs picture, and the network has image"),
         "{message}"
     );
 }

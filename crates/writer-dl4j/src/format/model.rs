@@ -71,7 +71,10 @@ impl ModelEntry {
         }
         let mut ports = entry.inputs.iter().chain(&entry.outputs);
         match ports.find(|port| port.shape.is_empty() || port.shape.contains(&Some(0))) {
-            Some(port) => Err(format!("{}: {:?} is no shape of arrays of examples", port.name, port.shape)),
+            Some(port) => Err(format!(
+                "{}: {:?} is no shape of arrays of examples",
+                port.name, port.shape
+            )),
             None => Ok(entry),
         }
     }
