@@ -20,6 +20,9 @@ const PASSING: &[&str] = &[
     "IdentityN",
 ];
 
+/// The operation that gives an array, its input without the first axis of size one, to each example.
+pub(crate) const EACH: &str = "caribou.EachExample";
+
 /// An output of a node: what others read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Output {
@@ -55,6 +58,8 @@ pub(crate) struct Recurrence {
     pub(crate) time_major: bool,
     /// How many steps the loop takes, where that is a constant: the input must have as many.
     pub(crate) steps: Option<usize>,
+    /// How many steps the input may have, where lengths of sequences are bound to a number: then none ends before it.
+    pub(crate) at_most: Option<usize>,
 }
 
 impl Node {
@@ -100,4 +105,22 @@ pub(crate) struct Flat {
     pub(crate) keras: Option<KerasLayer>,
     /// The file's format and version in a few words.
     pub(crate) format: String,
+}
+
+impl Flat {
+    /// Has whatever reads an output, or fetches it, read the one that stands in its place.
+    pub(crate) fn redirect(&mut self, moved: &HashMap<Output, Output>) {
+        if moved.is_empty() {
+            return;
+        }
+        let through = |output: &mut Output| {
+            while let Some(&other) = moved.get(output) {
+                *output = other;
+            }
+        };
+        let nodes = self.nodes.iter_mut();
+        nodes.flat_map(|node| &mut node.inputs).for_each(through);
+        let fetches = self.fetches.iter_mut();
+        fetches.map(|fetch| &mut fetch.output).for_each(through);
+    }
 }

@@ -34,6 +34,11 @@ pub(super) fn is_placeholder(op: &str) -> bool {
     matches!(op, "Placeholder" | "PlaceholderV2" | "PlaceholderWithDefault")
 }
 
+/// Whether a shape is that of one number for each example.
+pub(super) fn is_open_row(shape: &[Option<usize>]) -> bool {
+    shape == [None]
+}
+
 /// Words in the names of placeholders, and the value that makes training's randomness vanish.
 const RATES: &[(&str, f64)] = &[("keep", 1.0), ("drop", 0.0), ("rate", 0.0)];
 
@@ -67,7 +72,7 @@ impl<'b> Placeholder<'b> {
             body,
             position,
             names: [node.name.clone(), name.to_owned()],
-            kind: ends::dtype(node, 0),
+            kind: ends::dtype(&node.attr, 0),
             shape,
         }
     }
@@ -82,7 +87,12 @@ impl<'b> Placeholder<'b> {
     }
 
     fn value(&self, value: f64) -> Option<Literal> {
-        let sizes: Option<Vec<usize>> = self.shape.clone().unwrap_or_default().into_iter().collect();
+        let shape = self.shape.clone().unwrap_or_default();
+        // One number for each example.
+        if is_open_row(&shape) {
+            return literal::filled(self.kind, &[1], value);
+        }
+        let sizes: Option<Vec<usize>> = shape.into_iter().collect();
         sizes.and_then(|sizes| literal::filled(self.kind, &sizes, value))
     }
 
@@ -133,7 +143,7 @@ impl<'b> Placeholder<'b> {
                 || only_switches(self.body, self.position))
             .then_some(0.0),
             kind if is_float(kind) && (certain() || before_dropout(self.body, self.position)) => {
-                of_rate().map(|&(_, value)| value)
+                kept(self.body, self.position).or_else(|| of_rate().map(|&(_, value)| value))
             }
             _ => None,
         }?;
@@ -194,7 +204,8 @@ pub(super) fn decide(
     }
     let scalar = placeholder.is_scalar();
     let small = scalar || (shape.is_none() && kind == DataType::DtBool);
-    if node.op == "PlaceholderWithDefault" && (small || ends.stated) {
+    let kept = small || ends.stated || passes_another_on(body, position);
+    if node.op == "PlaceholderWithDefault" && kept {
         findings.push(
             Finding::note(DEFAULT, &origin, "it keeps the default that the graph gives it")
                 .with_help(format!("--bind {name}=VALUE gives it another")),
@@ -228,13 +239,7 @@ pub(super) fn decide(
         )
         .with_help("others are chosen by --input NAME"),
     );
-    Decision::Feed(Feeding {
-        name: name.clone(),
-        node: position,
-        slot: 0,
-        shape,
-        named: false,
-    })
+    Decision::Feed(Feeding::unnamed(body, position))
 }
 
 fn is_float(kind: DataType) -> bool {
@@ -266,6 +271,58 @@ fn before_dropout(body: &Body<'_>, position: usize) -> bool {
     })
 }
 
+/// The value at which dropout keeps everything, by what it divides by: the number itself, or one minus it. Names say the
+/// one and mean the other.
+fn kept(body: &Body<'_>, position: usize) -> Option<f64> {
+    let (mut open, mut seen) = (vec![(position, true)], HashSet::new());
+    let mut found = None;
+    while let Some((from, itself)) = open.pop() {
+        if !seen.insert((from, itself)) || seen.len() > 64 {
+            continue;
+        }
+        for (node, inputs) in body.inputs.iter().enumerate() {
+            for (slot, input) in inputs.iter().enumerate() {
+                if !matches!(input, Reference::Node(other, _) if *other == from) {
+                    continue;
+                }
+                match (body.nodes[node].op.as_str(), slot) {
+                    ("RealDiv" | "Div", 1) => {
+                        if found.is_some_and(|found| found != itself) {
+                            return None;
+                        }
+                        found = Some(itself);
+                    }
+                    ("Sub", 1) => open.push((node, !itself)),
+                    ("Identity" | "Cast" | "Enter" | "Switch" | "Merge" | "StopGradient", _) => {
+                        open.push((node, itself));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    found.map(|itself| if itself { 1.0 } else { 0.0 })
+}
+
+/// Whether the default of a placeholder depends on numbers that are fed to another one.
+fn passes_another_on(body: &Body<'_>, position: usize) -> bool {
+    let (mut open, mut seen) = (vec![position], HashSet::from([position]));
+    while let Some(node) = open.pop() {
+        for input in &body.inputs[node] {
+            if let Reference::Node(from, _) = *input
+                && seen.insert(from)
+            {
+                let node = &body.nodes[from];
+                if is_placeholder(&node.op) {
+                    return literal::dtype(ends::dtype(&node.attr, 0)).is_some();
+                }
+                open.push(from);
+            }
+        }
+    }
+    false
+}
+
 /// Whether a node is a source of random numbers under a few operations.
 fn is_random(body: &Body<'_>, node: usize, depth: usize) -> bool {
     let op = body.nodes[node].op.as_str();
@@ -287,7 +344,8 @@ fn only_switches(body: &Body<'_>, position: usize) -> bool {
             if matches!(input, Reference::Node(from, _) if *from == position) {
                 let op = body.nodes[node].op.as_str();
                 reads += 1;
-                if !(matches!((op, slot), ("Switch", 1) | ("If" | "StatelessIf", 0))
+                // `tf.cond` switches the truth value itself, to know on which side it is.
+                if !(matches!((op, slot), ("Switch", 0 | 1) | ("If" | "StatelessIf", 0))
                     || matches!(op, "LogicalAnd" | "LogicalNot" | "Identity"))
                 {
                     return false;

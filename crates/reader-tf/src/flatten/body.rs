@@ -34,7 +34,7 @@ pub(super) struct Body<'a> {
 pub(super) type Library = HashMap<String, FunctionDef>;
 
 /// The name of a node and what follows it: `name`, `name:1`, `name:output:1`.
-fn parts(text: &str) -> (&str, Option<&str>, usize) {
+pub(super) fn parts(text: &str) -> (&str, Option<&str>, usize) {
     let (head, index) = match text.rsplit_once(':') {
         Some((head, index)) => match index.parse() {
             Ok(index) => (head, index),

@@ -1,13 +1,13 @@
 //! What is fed and what is fetched: as the user says, else as the signature says, else as the graph suggests.
 
-use super::body::{Body, Reference};
+use super::body::{Body, Reference, parts};
 use super::{sizes, type_of};
 use crate::TensorflowReader;
 use crate::program::{Edge, Program};
 use crate::schema::attr_value::Value;
-use crate::schema::{DataType, NodeDef};
+use crate::schema::{AttrValue, DataType, NodeDef};
 use caribou_ir::{Code, Finding, Findings, Origin, ReadOptions, Severity};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The outputs were guessed.
 const GUESSED_OUTPUTS: Code = Code("T0106");
@@ -29,6 +29,19 @@ pub(super) struct Feeding {
     pub(super) named: bool,
 }
 
+impl Feeding {
+    /// A placeholder that nobody named.
+    pub(super) fn unnamed(body: &Body<'_>, node: usize) -> Self {
+        Self {
+            name: body.nodes[node].name.clone(),
+            node,
+            slot: 0,
+            shape: stated_shape(&body.nodes[node], 0),
+            named: false,
+        }
+    }
+}
+
 /// A tensor that is fetched.
 #[derive(Debug, Clone)]
 pub(super) struct Fetching {
@@ -37,11 +50,32 @@ pub(super) struct Fetching {
     pub(super) slot: usize,
 }
 
+/// A tensor within a function, which is looked for when the functions are inlined.
+#[derive(Debug, Clone)]
+pub(super) struct Within {
+    /// Its position among all that are fed or fetched.
+    pub(super) place: usize,
+    pub(super) name: String,
+    pub(super) shape: Option<Vec<Option<usize>>>,
+}
+
+impl Within {
+    /// The name of its node, and which output of it.
+    pub(super) fn tensor(&self) -> (&str, usize) {
+        let (name, _, slot) = parts(&self.name);
+        (name, slot)
+    }
+}
+
 /// The edges of a graph.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     pub(super) feeds: Vec<Feeding>,
     pub(super) fetches: Vec<Fetching>,
+    pub(super) feeds_within: Vec<Within>,
+    pub(super) fetches_within: Vec<Within>,
+    /// What leads to the tensors within functions that are fetched: all outputs.
+    pub(super) roots: Vec<Fetching>,
     /// Whether the inputs are stated: then no other placeholder is one.
     pub(super) stated: bool,
 }
@@ -178,8 +212,10 @@ pub(super) fn choose(
             .map(|input| edge(inputs, &input.name, input.shape.clone()))
             .collect(),
     };
-    for edge in wanted {
-        if let Some((node, slot)) = tensor(body, &edge.tensor, findings) {
+    for (place, edge) in wanted.into_iter().enumerate() {
+        if let Some(within) = within(body, program, place, &edge) {
+            ends.feeds_within.push(within);
+        } else if let Some((node, slot)) = tensor(body, &edge.tensor, findings) {
             let shape = edge.shape.or_else(|| stated_shape(&body.nodes[node], slot));
             let name = edge.name;
             ends.feeds.push(Feeding {
@@ -202,13 +238,39 @@ pub(super) fn choose(
     if wanted.is_empty() {
         ends.fetches = guess(body, &ends.feeds, options.strict, findings);
     }
-    for edge in wanted {
-        if let Some((node, slot)) = tensor(body, &edge.tensor, findings) {
+    for (place, edge) in wanted.into_iter().enumerate() {
+        if let Some(within) = within(body, program, place, &edge) {
+            ends.fetches_within.push(within);
+        } else if let Some((node, slot)) = tensor(body, &edge.tensor, findings) {
             let name = edge.name;
             ends.fetches.push(Fetching { name, node, slot });
         }
     }
+    if !ends.fetches_within.is_empty() {
+        let mut unsaid = Findings::new();
+        ends.roots = match outputs {
+            [] => guess(body, &ends.feeds, false, &mut unsaid),
+            _ => outputs
+                .iter()
+                .filter_map(|edge| {
+                    let (node, slot) = tensor(body, &edge.tensor, &mut unsaid)?;
+                    let name = edge.name.clone();
+                    Some(Fetching { name, node, slot })
+                })
+                .collect(),
+        };
+    }
     ends
+}
+
+/// A tensor that the graph itself does not have, where it calls functions that may.
+fn within(body: &Body<'_>, program: &Program, place: usize, edge: &Edge) -> Option<Within> {
+    let missing = matches!(body.resolve(&edge.tensor), Reference::Missing(_));
+    (missing && !program.functions.is_empty()).then(|| Within {
+        place,
+        name: edge.name.clone(),
+        shape: edge.shape.clone(),
+    })
 }
 
 /// The tensor called `name`.
@@ -216,27 +278,25 @@ fn tensor(body: &Body<'_>, name: &str, findings: &mut Findings) -> Option<(usize
     match body.resolve(name) {
         Reference::Node(node, slot) => Some((node, slot)),
         _ => {
-            let short = name.rsplit('/').next().unwrap_or(name);
-            let short = short.split(':').next().unwrap_or(short);
-            let near: Vec<&str> = body
-                .nodes
-                .iter()
-                .map(|node| node.name.as_str())
-                .filter(|other| other.rsplit('/').next() == Some(short) || other.contains(name))
-                .take(5)
-                .collect();
-            let mut finding = Finding::new(
-                Severity::Error,
-                NO_SUCH_NODE,
-                None,
-                format!("the graph has no node {name}"),
-            );
-            if !near.is_empty() {
-                finding = finding.with_help(format!("there are {}", near.join(", ")));
-            }
-            findings.push(finding);
+            findings.push(no_such(name, body.nodes.iter().map(|node| node.name.as_str())));
             None
         }
+    }
+}
+
+/// What is said of a name that none of the nodes has.
+pub(super) fn no_such<'n>(name: &str, nodes: impl Iterator<Item = &'n str>) -> Finding {
+    let short = name.rsplit('/').next().unwrap_or(name);
+    let short = short.split(':').next().unwrap_or(short);
+    let near: Vec<&str> = nodes
+        .filter(|other| other.rsplit('/').next() == Some(short) || other.contains(name))
+        .take(5)
+        .collect();
+    let message = format!("the graph has no node {name}");
+    let finding = Finding::new(Severity::Error, NO_SUCH_NODE, None, message);
+    match near.is_empty() {
+        true => finding,
+        false => finding.with_help(format!("there are {}", near.join(", "))),
     }
 }
 
@@ -257,11 +317,10 @@ pub(super) fn stated_shape(node: &NodeDef, slot: usize) -> Option<Vec<Option<usi
 }
 
 /// The type of a node's output: of a single one, or of an element of the list of types.
-pub(super) fn dtype(node: &NodeDef, slot: usize) -> DataType {
-    if let Some(Value::List(list)) = node
-        .attr
+pub(super) fn dtype(attributes: &HashMap<String, AttrValue>, slot: usize) -> DataType {
+    if let Some(Value::List(list)) = attributes
         .get("Tout")
-        .or(node.attr.get("T"))
+        .or(attributes.get("T"))
         .and_then(|value| value.value.as_ref())
     {
         let listed = list
@@ -272,14 +331,14 @@ pub(super) fn dtype(node: &NodeDef, slot: usize) -> DataType {
     }
     ["dtype", "DstT", "out_type", "output_type", "T"]
         .iter()
-        .find_map(|name| type_of(node, name))
+        .find_map(|name| type_of(attributes, name))
         .unwrap_or(DataType::DtFloat)
 }
 
 /// Whether a node may be an input: a placeholder of arrays, not of a switch or a rate.
 fn is_input(node: &NodeDef) -> bool {
     super::bind::is_placeholder(&node.op)
-        && crate::literal::dtype(dtype(node, 0)).is_some_and(|kind| kind != caribou_ir::DType::Bool)
+        && crate::literal::dtype(dtype(&node.attr, 0)).is_some_and(|kind| kind != caribou_ir::DType::Bool)
         && stated_shape(node, 0).is_none_or(|shape| !shape.is_empty())
 }
 

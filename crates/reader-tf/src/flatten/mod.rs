@@ -5,7 +5,9 @@ mod bind;
 mod body;
 mod branch;
 mod call;
+mod cut;
 mod ends;
+mod fused;
 mod order;
 mod slots;
 #[cfg(test)]
@@ -13,7 +15,7 @@ mod tests;
 mod variable;
 
 use crate::TensorflowReader;
-use crate::graph::{Feed, Fetch, Flat, Node, Output};
+use crate::graph::{EACH, Feed, Fetch, Flat, Node, Output};
 use crate::literal::{self, Literal};
 use crate::loops;
 use crate::program::Program;
@@ -62,20 +64,30 @@ pub(crate) fn flatten(
         attributes: HashMap::new(),
         assigned: Vec::new(),
         absent: HashMap::new(),
+        doubtful: Vec::new(),
     };
     flattener.main(&body, &ends);
+    flattener.cut(&ends);
     let Flattener {
         mut flat,
         assigned,
         absent,
+        doubtful,
         ..
     } = flattener;
     branch::resolve(&mut flat);
     let mut flat = flat.pruned(findings);
+    fused::expand(&mut flat);
+    flat = flat.pruned(findings);
     if !findings.has_errors() {
         loops::recognise(&mut flat, findings);
         flat = flat.pruned(findings);
         loops::report(&flat, findings);
+    }
+    for (name, said) in doubtful {
+        if flat.feeds.iter().any(|feed| feed.name == name) {
+            findings.extend(said);
+        }
     }
     variable::report(&flat, &absent, findings);
     variable::report_changes(&flat, &assigned, findings);
@@ -121,6 +133,8 @@ struct Flattener<'a> {
     assigned: Vec<(Arc<str>, Origin)>,
     /// Variables without a value, with the reason.
     absent: HashMap<Arc<str>, String>,
+    /// Placeholders that are no inputs, with what is said of them where they are needed in spite of what is fed within.
+    doubtful: Vec<(String, Findings)>,
 }
 
 /// What a node of a body became.
@@ -159,7 +173,7 @@ impl<'a> Flattener<'a> {
         let mut fixed = Fixed::new();
         let mut wanted = Vec::new();
         let placeholders = self.placeholders(body, ends, &mut fixed);
-        for fetch in &ends.fetches {
+        for fetch in ends.fetches.iter().chain(&ends.roots) {
             wanted.push(Reference::Node(fetch.node, fetch.slot));
         }
         if !placeholders {
@@ -178,7 +192,8 @@ impl<'a> Flattener<'a> {
 
     /// Puts what is fed in front of the graph, in its order, and fixes what stands for it. False when something is wrong.
     fn placeholders(&mut self, body: &Body<'_>, ends: &ends::Ends, fixed: &mut Fixed) -> bool {
-        let roots = ends.fetches.iter().map(|fetch| fetch.node);
+        let roots = ends.fetches.iter().chain(&ends.roots);
+        let roots = roots.map(|fetch| fetch.node);
         let fed: HashSet<(usize, usize)> = ends.feeds.iter().map(|feed| (feed.node, feed.slot)).collect();
         let reads = |node: usize| reads(body, node, |reference| fed.contains(reference));
         let needed = match order::needed(body.nodes.len(), roots, reads) {
@@ -227,7 +242,17 @@ impl<'a> Flattener<'a> {
             .collect();
         waiting.sort_unstable();
         for node in waiting {
-            match bind::decide(body, node, ends, self.reader, self.findings) {
+            let mut said = Findings::new();
+            let decision = bind::decide(body, node, ends, self.reader, &mut said);
+            if matches!(decision, bind::Decision::Unbound) && !ends.feeds_within.is_empty() {
+                let feed = ends::Feeding::unnamed(body, node);
+                let output = self.feed(&body.nodes[node], &feed);
+                fixed.insert((node, 0), output);
+                self.doubtful.push((feed.name, said));
+                continue;
+            }
+            self.findings.extend(said);
+            match decision {
                 bind::Decision::Feed(feed) => {
                     let output = self.feed(&body.nodes[node], &feed);
                     fixed.insert((node, 0), output);
@@ -245,28 +270,29 @@ impl<'a> Flattener<'a> {
 
     /// The value that a placeholder has.
     fn bound(&mut self, node: &NodeDef, literal: Literal) -> Output {
-        let node = self.constant(&node.name, literal);
-        Output { node, slot: 0 }
+        let each = ends::stated_shape(node, 0).is_some_and(|shape| bind::is_open_row(&shape));
+        let constant = Output {
+            node: self.constant(&node.name, literal),
+            slot: 0,
+        };
+        if !each {
+            return constant;
+        }
+        let each = self.push(Node {
+            name: node.name.as_str().into(),
+            op: EACH.into(),
+            inputs: vec![constant],
+            attributes: HashMap::new(),
+            literal: None,
+            recurrence: None,
+        });
+        Output { node: each, slot: 0 }
     }
 
     /// A placeholder for what is fed.
     fn feed(&mut self, node: &NodeDef, feed: &ends::Feeding) -> Output {
-        let kind = ends::dtype(node, feed.slot);
-        let mut attributes = HashMap::new();
-        attributes.insert(
-            "dtype".to_owned(),
-            AttrValue {
-                value: Some(Value::Type(kind as i32)),
-            },
-        );
-        let made = self.push(Node {
-            name: node.name.as_str().into(),
-            op: "Placeholder".into(),
-            inputs: Vec::new(),
-            attributes,
-            literal: None,
-            recurrence: None,
-        });
+        let kind = ends::dtype(&node.attr, feed.slot);
+        let made = self.push(placeholder(&node.name, kind));
         let output = Output { node: made, slot: 0 };
         self.flat.feeds.push(Feed {
             name: feed.name.clone(),
@@ -459,6 +485,21 @@ impl<'a> Flattener<'a> {
     }
 }
 
+/// A node for what is fed.
+fn placeholder(name: &str, kind: DataType) -> Node {
+    let dtype = AttrValue {
+        value: Some(Value::Type(kind as i32)),
+    };
+    Node {
+        name: name.into(),
+        op: "Placeholder".into(),
+        inputs: Vec::new(),
+        attributes: HashMap::from([("dtype".to_owned(), dtype)]),
+        literal: None,
+        recurrence: None,
+    }
+}
+
 /// What a node of a body reads, without what is fixed.
 fn reads(body: &Body<'_>, node: usize, fixed: impl Fn(&(usize, usize)) -> bool) -> order::Reads {
     let (mut before, mut later) = (Vec::new(), Vec::new());
@@ -496,8 +537,8 @@ pub(crate) fn sizes(shape: &TensorShapeProto) -> Option<Vec<Option<usize>>> {
 }
 
 /// An attribute that is a type.
-fn type_of(node: &NodeDef, name: &str) -> Option<DataType> {
-    match node.attr.get(name)?.value.as_ref()? {
+fn type_of(attributes: &HashMap<String, AttrValue>, name: &str) -> Option<DataType> {
+    match attributes.get(name)?.value.as_ref()? {
         Value::Type(kind) => DataType::try_from(*kind).ok(),
         _ => None,
     }

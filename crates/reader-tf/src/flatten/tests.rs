@@ -344,8 +344,8 @@ fn numbers_that_nobody_gives_are_asked_for() {
     assert!(!flat(&program, &reader).1.has_errors());
 }
 
-#[test]
-fn calls_are_replaced_by_what_they_call() {
+/// A function that calls another one twice.
+fn with_calls() -> Program {
     let inner = function(
         "inner",
         &["a", "b"],
@@ -395,7 +395,7 @@ fn calls_are_replaced_by_what_they_call() {
         ],
         &[("y", "other:sum:0")],
     );
-    let program = program(
+    program(
         vec![
             placeholder("x", FLOAT, &[4]),
             node(
@@ -406,8 +406,12 @@ fn calls_are_replaced_by_what_they_call() {
             ),
         ],
         vec![inner, outer],
-    );
-    let (lines, findings) = flat(&program, &TensorflowReader::default());
+    )
+}
+
+#[test]
+fn calls_are_replaced_by_what_they_call() {
+    let (lines, findings) = flat(&with_calls(), &TensorflowReader::default());
     assert!(!findings.has_errors(), "{findings}");
     assert_eq!(
         lines[1..],
@@ -420,6 +424,68 @@ fn calls_are_replaced_by_what_they_call() {
             "fetch other/add"
         ]
     );
+}
+
+#[test]
+fn inputs_and_outputs_are_chosen_within_functions() {
+    let reader = |inputs: &[&str], outputs: &[&str]| TensorflowReader {
+        inputs: inputs.iter().map(|input| input.parse().unwrap()).collect(),
+        outputs: outputs.iter().map(|&output| output.to_owned()).collect(),
+        ..TensorflowReader::default()
+    };
+    let (lines, findings) = flat(&with_calls(), &reader(&["dense/add=1x7"], &["other/add"]));
+    let expected = [
+        "feed dense/add Some([Some(1), Some(7)])",
+        "dense/add = Placeholder()",
+        "other/split = Split(x)",
+        "other/add = Add(dense/add, other/split:1)",
+        "fetch other/add",
+    ];
+    // The other input of the sum is needed, and nobody has named it.
+    assert_eq!(codes(&findings), ["T0111"]);
+    assert_eq!(lines[0], expected[0]);
+    assert!(lines.contains(&expected[3].to_owned()), "{lines:?}");
+    let (lines, findings) = flat(&with_calls(), &reader(&["dense/add=7", "other/split:1=7"], &["other/add"]));
+    assert!(!findings.has_errors(), "{findings}");
+    assert_eq!(
+        lines[2..],
+        [
+            "dense/add = Placeholder()",
+            "other/split = Placeholder()",
+            "other/add = Add(dense/add, other/split)",
+            "fetch other/add",
+        ]
+    );
+    let (lines, findings) = flat(&with_calls(), &reader(&[], &["dense/split:1", "dense/add"]));
+    assert!(!findings.has_errors(), "{findings}");
+    assert_eq!(lines[lines.len() - 2..], ["fetch dense/split:1", "fetch dense/add"]);
+    let (_, findings) = flat(&with_calls(), &reader(&[], &["dense/sum"]));
+    assert_eq!(codes(&findings).last(), Some(&"T0107"));
+}
+
+#[test]
+fn dropout_is_told_by_what_it_divides_by() {
+    let program = |of: &str| {
+        program(
+            vec![
+                placeholder("x", FLOAT, &[-1, 3]),
+                placeholder("dropout", FLOAT, &[]),
+                constant("one", 1.0),
+                node("rest", "Sub", &["one", "dropout"], &[]),
+                node("uniform", "RandomUniform", &[], &[]),
+                node("add", "Add", &[of, "uniform"], &[]),
+                node("floor", "Floor", &["add"], &[]),
+                node("div", "RealDiv", &["x", of], &[]),
+                node("mul", "Mul", &["div", "floor"], &[]),
+            ],
+            vec![],
+        )
+    };
+    for (of, value) in [("dropout", "1,"), ("rest", "0,")] {
+        let (_, findings) = flat(&program(of), &TensorflowReader::default());
+        let said = findings.to_string();
+        assert!(said.contains(&format!("bound to {value}")), "{said}");
+    }
 }
 
 #[test]

@@ -182,6 +182,10 @@ impl<'f> Frame<'f> {
                         .and_then(|value| value.value.as_ref()),
                     Some(Value::B(true))
                 );
+            if let Some(next) = self.before_the_end(output) {
+                output = next;
+                continue;
+            }
             if !constant && !node.passes_on() {
                 break;
             }
@@ -466,6 +470,9 @@ impl<'f> Frame<'f> {
                     .integers(*axes)
                     .is_some_and(|axes| axes == [axis] || axes == [axis - 3]) =>
             {
+                Some(self.at(*value))
+            }
+            ("ReverseSequence", [value, _]) if self.reversed_axis(self.at(output)) == Some(axis) => {
                 Some(self.at(*value))
             }
             _ => None,

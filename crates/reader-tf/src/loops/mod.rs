@@ -5,6 +5,7 @@
 mod affine;
 mod cell;
 mod frame;
+mod lengths;
 
 use crate::graph::{Flat, Node, Output, Recurrence};
 use caribou_ir::op::{Direction, Operator, Recurrent};
@@ -82,19 +83,7 @@ pub(crate) fn recognise(flat: &mut Flat, findings: &mut Findings) {
         return;
     }
     flat.nodes.extend(made);
-    let through = |output: &mut Output| {
-        while let Some(&other) = moved.get(output) {
-            *output = other;
-        }
-    };
-    flat.nodes
-        .iter_mut()
-        .flat_map(|node| &mut node.inputs)
-        .for_each(through);
-    flat.fetches
-        .iter_mut()
-        .map(|fetch| &mut fetch.output)
-        .for_each(through);
+    flat.redirect(&moved);
     tidy(flat);
 }
 
@@ -255,6 +244,7 @@ fn layer(frame: &Frame<'_>, first: usize) -> Result<(Vec<Node>, Moved), String> 
                 op,
                 time_major,
                 steps,
+                at_most: frame.at_most(),
             })),
         });
     }
@@ -355,6 +345,16 @@ fn plain(frame: &Frame<'_>, bound: Output) -> Output {
                 let n = frame.at(n);
                 let one = |one: &Output, m: &Output| frame.number(*one) == Some(1.0) && frame.at(*m) == n;
                 if one(c, d) || one(d, c) {
+                    return n;
+                }
+                // The longest sequence ends with all of them.
+                let longest = |one: &Output, m: &Output| match frame.op(frame.at(*m)) {
+                    ("Max", [lengths, _]) => {
+                        frame.number(*one) == Some(1.0) && frame.lengths(*lengths).is_some()
+                    }
+                    _ => false,
+                };
+                if longest(c, d) || longest(d, c) {
                     return n;
                 }
             }

@@ -218,19 +218,22 @@ impl Call<'_, '_> {
         self.apply(Transpose { permutation }, &[value])
     }
 
-    /// Whether all that reads the operation's output puts the examples first again, or takes single steps of it: until then
-    /// they may stand behind.
-    pub(crate) fn moves_examples_back(&self) -> bool {
+    /// Whether all that reads an output of the operation puts the examples first again, or takes single steps of it: until
+    /// then they may stand behind.
+    pub(crate) fn moves_examples_back(&self, slot: usize) -> bool {
         let own = Output {
             node: self.index,
-            slot: 0,
+            slot,
         };
         let flat = self.builder.flat;
-        let back = |node: &Node| match &*node.op {
-            "Transpose" | "Unpack" | "StridedSlice" | "Shape" => {
-                node.inputs.iter().skip(1).all(|input| *input != own)
-            }
-            _ => false,
+        let back = |node: &Node| {
+            let place = match &*node.op {
+                "Transpose" | "Unpack" | "StridedSlice" | "Shape" => 0,
+                "BlockLSTM" | "BlockLSTMV2" => 1,
+                _ => return false,
+            };
+            let reads = node.inputs.iter().enumerate();
+            reads.filter(|(_, input)| **input == own).all(|(i, _)| i == place)
         };
         let mut readers = flat.nodes.iter().filter(|node| node.inputs.contains(&own));
         readers.all(back) && flat.fetches.iter().all(|fetch| fetch.output != own)

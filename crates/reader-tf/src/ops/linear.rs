@@ -117,7 +117,7 @@ fn turned(call: &mut Call<'_, '_>, x: ValueId, turn: bool) -> Found<ValueId> {
         return Ok(x);
     }
     let rank = call.rank(x);
-    let undone = rank == 2 && (call.batch_behind(x) || call.moves_examples_back());
+    let undone = rank == 2 && (call.batch_behind(x) || call.moves_examples_back(0));
     if rank < 3 && !undone {
         return Err(call.option("it exchanges the examples of a batch with features"));
     }

@@ -5,6 +5,7 @@
 
 mod activation;
 mod arithmetic;
+mod block_lstm;
 mod call;
 mod conv;
 mod einsum;
@@ -97,6 +98,7 @@ const fn any(
 const TABLES: &[&[Row]] = &[
     activation::TABLE,
     arithmetic::TABLE,
+    block_lstm::TABLE,
     conv::TABLE,
     einsum::TABLE,
     linear::TABLE,

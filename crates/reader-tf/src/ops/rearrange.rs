@@ -230,7 +230,7 @@ fn transpose(call: &mut Call<'_, '_>) -> Outputs {
                 Some((before, order)) => (before, permutation.iter().map(|&axis| order[axis]).collect()),
                 None => (x, permutation),
             };
-            if call.batch_first(x) && permutation.first() != Some(&0) && !call.moves_examples_back() {
+            if call.batch_first(x) && permutation.first() != Some(&0) && !call.moves_examples_back(0) {
                 return Err(call.option("it moves the axis of the examples"));
             }
             let y = call.permuted(x, permutation)?;
@@ -468,7 +468,7 @@ fn pack(call: &mut Call<'_, '_>) -> Outputs {
         });
     }
     if axis_of_all == 0 {
-        if !call.moves_examples_back() || items.iter().any(|item| matches!(item, Held::Known(_))) {
+        if !call.moves_examples_back(0) || items.iter().any(|item| matches!(item, Held::Known(_))) {
             return Err(call.option("it puts a new axis before the examples"));
         }
         let steps = joined(call, &expanded_values, 1)?;

@@ -18,6 +18,7 @@ fn recurrent(call: &mut Call<'_, '_>) -> Outputs {
         op,
         time_major,
         steps,
+        at_most,
     } = Arc::unwrap_or_clone(recurrence);
     let x = call.value(0)?;
     if call.rank(x) != 3 {
@@ -40,6 +41,18 @@ fn recurrent(call: &mut Call<'_, '_>) -> Outputs {
             call.size(x, 1)?
         );
         return Err(call.refuse(MISFIT, message));
+    }
+    if let Some(length) = at_most
+        && call.graph().shape(x).size(1).is_none_or(|steps| steps > length)
+    {
+        let message = format!(
+            "lengths of {length} of its sequences, which may have more steps: their shape is {}",
+            call.graph().shape(x)
+        );
+        let finding = call.refuse(MISFIT, message);
+        return Err(Box::new(finding.with_help(
+            "tell how many steps there are (--input NAME=SHAPE), and bind the lengths to no fewer",
+        )));
     }
     let mut inputs = vec![x];
     if op.initial {

@@ -6,6 +6,7 @@
 use super::{Call, Found, OPTION};
 use crate::build::Held;
 use crate::fold::{Array, Elements, Whole};
+use crate::graph::EACH;
 use caribou_ir::{DType, Dim};
 
 /// Operations on elements.
@@ -75,10 +76,13 @@ const BESIDE: &[&str] = &[
     "BatchMatMul",
     "BatchMatMulV2",
     "BatchMatMulV3",
+    "BlockLSTM",
+    "BlockLSTMV2",
     "Concat",
     "ConcatV2",
     "Pack",
     "Reshape",
+    "ReverseSequence",
 ];
 
 /// Operations that only ask for the shape.
@@ -120,6 +124,9 @@ fn folded(call: &mut Call<'_, '_>) -> Found<Vec<Array>> {
 /// The array of an operation that makes one.
 fn made(call: &mut Call<'_, '_>) -> Found<Option<Array>> {
     let op = &*call.node.op;
+    if op == EACH {
+        return Ok(Some(call.known(0)?.clone()));
+    }
     if !matches!(op, "Fill" | "BroadcastTo" | "Tile" | "ZerosLike" | "OnesLike") {
         return Ok(None);
     }

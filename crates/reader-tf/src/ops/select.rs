@@ -25,6 +25,7 @@ pub(super) const TABLE: &[Row] = &[
     }),
     any("GatherV2", &["batch_dims"], |call| gather(call, true)),
     any("ReverseV2", &[], reverse),
+    any("ReverseSequence", &["seq_dim", "batch_dim"], reverse_sequence),
     any("Split", &["num_split"], split),
     any("SplitV", &["num_split"], split_v),
     any("Unpack", &["num", "axis"], unpack),
@@ -381,6 +382,21 @@ fn reverse(call: &mut Call<'_, '_>) -> Outputs {
             call.gives(y)
         }
     }
+}
+
+/// Sequences whose lengths are all that of the axis.
+fn reverse_sequence(call: &mut Call<'_, '_>) -> Outputs {
+    let x = call.value(0)?;
+    let (axis, batch) = (call.whole("seq_dim", 0)?, call.whole("batch_dim", 0)?);
+    let axis = call.axis(axis, call.rank(x))?;
+    let lengths = call.integers(1)?;
+    let size = call.size(x, axis)?;
+    if axis == 0 || batch != 0 || lengths.iter().any(|&length| length != size as i64) {
+        let message = format!("it reverses the first {lengths:?} of {size} elements of axis {axis}");
+        return Err(call.option(message));
+    }
+    let y = call.apply(Reverse { axis }, &[x])?;
+    call.gives(y)
 }
 
 /// A number of equal pieces.

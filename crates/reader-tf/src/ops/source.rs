@@ -2,7 +2,7 @@
 
 use super::{Call, Found, Outputs, Row, any};
 use crate::build::Held;
-use crate::fold::{Array, Whole, round};
+use crate::fold::{self, Array, Whole, round};
 use caribou_ir::DType;
 use caribou_ir::op::Tile;
 
@@ -12,6 +12,7 @@ pub(super) const TABLE: &[Row] = &[
     any("BroadcastTo", &[], broadcast_to),
     any("BroadcastArgs", &[], broadcast_args),
     any("InvertPermutation", &[], invert),
+    any("MatrixBandPart", &["Tindex"], band),
 ];
 
 /// The most elements that are made of one number.
@@ -158,4 +159,29 @@ fn invert(call: &mut Call<'_, '_>) -> Outputs {
         vec![list.len()],
         inverse,
     ))?)])
+}
+
+/// Zeros in place of what is too far below the diagonal of a matrix, or above it; a negative number is any distance.
+fn band(call: &mut Call<'_, '_>) -> Outputs {
+    let array = call.known(0)?.clone();
+    let (below, above) = (call.integer(1)?, call.integer(2)?);
+    let shape = array.shape();
+    let [.., rows, columns] = shape[..] else {
+        return Err(call.option("a band of what is no matrix"));
+    };
+    let near = |distance: i64, most: i64| most < 0 || distance <= most;
+    let kept: Vec<Whole> = (0..rows * columns)
+        .map(|i| {
+            let (row, column) = ((i / columns) as i64, (i % columns) as i64);
+            Whole::known((near(row - column, below) && near(column - row, above)).into())
+        })
+        .collect();
+    let kept = call.folded(Array::wholes(DType::Bool, vec![rows, columns], kept))?;
+    let zero = call.folded(match array.dtype().is_float() {
+        true => Array::reals(array.dtype(), &[], &[0.0]),
+        false => Array::wholes(array.dtype(), vec![], vec![Whole::known(0)]),
+    })?;
+    Ok(vec![Held::Known(
+        call.folded(fold::chosen(&kept, &array, &zero))?,
+    )])
 }
