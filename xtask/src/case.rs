@@ -46,7 +46,13 @@ const FRAMEWORKS: &[Framework] = &[
         },
     },
     Framework {
-        models: &["saved_model", "graph.pb", "graph.pbtxt", "model.pb", "model.ckpt.meta"],
+        models: &[
+            "saved_model",
+            "graph.pb",
+            "graph.pbtxt",
+            "model.pb",
+            "model.ckpt.meta",
+        ],
         weights: &["model.ckpt.index"],
         reader: |case| {
             Ok(Box::new(TensorflowReader {

@@ -10,14 +10,18 @@ impl Flattener<'_> {
     /// Has the graph begin and end at tensors within functions; a name that no node has is a finding.
     pub(super) fn cut(&mut self, ends: &Ends) {
         for fetch in &ends.fetches_within {
-            let Some(output) = self.located(fetch) else { continue };
+            let Some(output) = self.located(fetch) else {
+                continue;
+            };
             let place = fetch.place.min(self.flat.fetches.len());
             let name = fetch.name.clone();
             self.flat.fetches.insert(place, Fetch { name, output });
         }
         let mut moved = HashMap::new();
         for feed in &ends.feeds_within {
-            let Some(output) = self.located(feed) else { continue };
+            let Some(output) = self.located(feed) else {
+                continue;
+            };
             let kind = ends::dtype(&self.flat.nodes[output.node].attributes, output.slot);
             let made = self.push(placeholder("", kind));
             // The placeholder has the name of what it stands for.

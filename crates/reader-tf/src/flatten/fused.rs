@@ -37,7 +37,11 @@ pub(super) fn expand(flat: &mut Flat) {
         };
         let Some(made) = made else { continue };
         let own = |slot: usize| Output { node: position, slot };
-        moved.extend(made.into_iter().enumerate().map(|(slot, output)| (own(slot), output)));
+        moved.extend(
+            made.into_iter()
+                .enumerate()
+                .map(|(slot, output)| (own(slot), output)),
+        );
     }
     flat.redirect(&moved);
 }

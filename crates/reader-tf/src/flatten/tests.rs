@@ -445,7 +445,10 @@ fn inputs_and_outputs_are_chosen_within_functions() {
     assert_eq!(codes(&findings), ["T0111"]);
     assert_eq!(lines[0], expected[0]);
     assert!(lines.contains(&expected[3].to_owned()), "{lines:?}");
-    let (lines, findings) = flat(&with_calls(), &reader(&["dense/add=7", "other/split:1=7"], &["other/add"]));
+    let (lines, findings) = flat(
+        &with_calls(),
+        &reader(&["dense/add=7", "other/split:1=7"], &["other/add"]),
+    );
     assert!(!findings.has_errors(), "{findings}");
     assert_eq!(
         lines[2..],
@@ -458,7 +461,10 @@ fn inputs_and_outputs_are_chosen_within_functions() {
     );
     let (lines, findings) = flat(&with_calls(), &reader(&[], &["dense/split:1", "dense/add"]));
     assert!(!findings.has_errors(), "{findings}");
-    assert_eq!(lines[lines.len() - 2..], ["fetch dense/split:1", "fetch dense/add"]);
+    assert_eq!(
+        lines[lines.len() - 2..],
+        ["fetch dense/split:1", "fetch dense/add"]
+    );
     let (_, findings) = flat(&with_calls(), &reader(&[], &["dense/sum"]));
     assert_eq!(codes(&findings).last(), Some(&"T0107"));
 }

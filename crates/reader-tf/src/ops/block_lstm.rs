@@ -12,7 +12,9 @@ pub(super) const TABLE: &[Row] = &[
     // The columns of its matrix are i, c, f, o.
     real("BlockLSTM", ATTRIBUTES, |call| lstm(call, [0, 2, 1, 3], 1.0, 3.0)),
     // Here they are i, f, c, o.
-    real("BlockLSTMV2", ATTRIBUTES, |call| lstm(call, [0, 1, 2, 3], 0.0, 0.0)),
+    real("BlockLSTMV2", ATTRIBUTES, |call| {
+        lstm(call, [0, 1, 2, 3], 0.0, 0.0)
+    }),
 ];
 
 /// Which of its outputs are all outputs of the cell.
