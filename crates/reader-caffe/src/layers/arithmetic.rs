@@ -112,7 +112,12 @@ fn covered(
 }
 
 /// A stored array as a value that broadcasts over `rank` axes, with its first axis at `start`.
-fn constant(call: &mut Call<'_>, array: &Tensor, start: usize, rank: usize) -> Result<ValueId, Box<Finding>> {
+pub(super) fn constant(
+    call: &mut Call<'_>,
+    array: &Tensor,
+    start: usize,
+    rank: usize,
+) -> Result<ValueId, Box<Finding>> {
     let mut shape = array.shape();
     let behind = rank.saturating_sub(start + shape.len());
     shape.extend(std::iter::repeat_n(1, behind));
@@ -261,6 +266,19 @@ pub(super) fn bias(call: &mut Call<'_>) -> Tops {
     }
 }
 
+/// The number that `DummyData` puts in all places of a value, along whatever axes these lie.
+fn everywhere(call: &Call<'_>, value: ValueId) -> Option<f64> {
+    match call.graph.producer(value).map(|node| &node.op) {
+        Some(Op::Constant(op)) => {
+            let values = op.value.to_vec().ok()?;
+            let first = *values.first()?;
+            let same = values.iter().all(|&value| value == first);
+            same.then(|| f64::from(first))
+        }
+        _ => None,
+    }
+}
+
 /// The first bottom with the second, whose first axis lies at `axis` of the first.
 pub(super) fn with_second(
     call: &mut Call<'_>,
@@ -271,6 +289,14 @@ pub(super) fn with_second(
 ) -> Result<ValueId, Box<Finding>> {
     let (shape, other) = (call.shape(x).clone(), call.shape(by).clone());
     let start = call.axis(axis, shape.rank())?;
+    if let Some(number) = everywhere(call, by) {
+        let (scale, shift) = match kind {
+            ElementwiseKind::Multiply => (number, 0.0),
+            _ => (1.0, number),
+        };
+        let kind = UnaryKind::Affine { scale, shift };
+        return call.apply(Unary { kind }, &[x]);
+    }
     // One number for each example has a second axis here, and none in Caffe.
     let number = other.rank() == 2 && other.size(1) == Some(1);
     let lies = |dims: &[Dim]| {

@@ -1,6 +1,7 @@
 //! Functions of single elements, and of two values of which one may be stored.
 
 use super::constant::{affine, aligned, elements, materialised, stored, tensor};
+use super::logarithm::logarithm;
 use super::power::power;
 use super::{Composed, Failure, Step};
 use caribou_ir::op::{Activation, ElementwiseKind as Kind, UnaryKind};
@@ -27,6 +28,7 @@ pub(super) fn unary(step: &mut Step<'_>, kind: UnaryKind, inputs: &[ValueId]) ->
         UnaryKind::Sqrt => power(step, x, 0.5)?,
         UnaryKind::ReciprocalSqrt => power(step, x, -0.5)?,
         UnaryKind::Reciprocal => power(step, x, -1.0)?,
+        UnaryKind::Log => logarithm(step, x)?,
         UnaryKind::Sign => {
             let y = lifted(step, x)?;
             step.apply(Activation::HardTanh, &[y])?

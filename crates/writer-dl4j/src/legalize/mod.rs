@@ -17,6 +17,7 @@ mod elementwise;
 mod embedding;
 mod frozen;
 mod gate;
+mod logarithm;
 mod norm;
 mod pool;
 mod power;

@@ -40,7 +40,7 @@ pub(super) fn power(step: &mut Step<'_>, x: ValueId, exponent: f64) -> Result<Va
 }
 
 /// `x / (bias + x^2)^((1 - exponent) / 2)`.
-fn signed(step: &mut Step<'_>, x: ValueId, exponent: f64, bias: f64) -> Result<ValueId, Failure> {
+pub(super) fn signed(step: &mut Step<'_>, x: ValueId, exponent: f64, bias: f64) -> Result<ValueId, Failure> {
     step.rewrite(
         "power-by-normalisation",
         "a local response normalisation with a window of one is a power",
@@ -55,7 +55,7 @@ fn signed(step: &mut Step<'_>, x: ValueId, exponent: f64, bias: f64) -> Result<V
 }
 
 /// Zero, but no number where `x` is negative: there, what is made of it overflows, and zero times infinity is none.
-fn unless_negative(step: &mut Step<'_>, x: ValueId) -> Result<ValueId, Failure> {
+pub(super) fn unless_negative(step: &mut Step<'_>, x: ValueId) -> Result<ValueId, Failure> {
     step.rewrite("no-root-of-negatives", "roots of negative numbers are no numbers");
     let minus = step.affine(x, -1.0, 0.0)?;
     let mut y = step.apply(Activation::Relu, &[minus])?;
