@@ -3,10 +3,10 @@
 use super::conv::{check_sizes, per_axis};
 use super::{Call, MISFIT, OPTION, Tops};
 use crate::schema::pooling_parameter::{PoolMethod, RoundMode};
-use caribou_ir::ValueId;
+use caribou_ir::{Finding, ValueId};
 use caribou_ir::op::{
-    Activation, AverageDivisor, Elementwise, ElementwiseKind, Op, Padding, Pool, PoolKind, Reduce,
-    ReduceKind, Rounding, Unary, UnaryKind,
+    Activation, AverageDivisor, Elementwise, ElementwiseKind, Op, Pad, PadMode, Padding, Pool, PoolKind,
+    Reduce, ReduceKind, Rounding, Unary, UnaryKind,
 };
 
 /// `Pooling`: the number of windows is rounded up unless a fork's parameter says otherwise, and an average divides by
@@ -85,6 +85,8 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
     {
         return Err(call.misconfigured("padding must be smaller than the window"));
     }
+    // How many windows begin on the image of each axis, and how many behind it.
+    let (mut within, mut behind) = ([0; 2], [0; 2]);
     let rounded_down = p.round_mode() == RoundMode::Floor || !p.ceil_mode();
     for axis in 0..2 {
         let size = call.size(x, axis + 2)?;
@@ -99,16 +101,31 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
                 ),
             ));
         }
-        // Without padding, Caffe keeps a last window that begins behind the image: it covers nothing.
+        // Without padding, Caffe keeps last windows that begin behind the image: they cover nothing.
         let windows = padded.saturating_sub(extent).div_ceil(stride) + 1;
-        if !rounded_down && pads.iter().flatten().all(|&pad| pad == 0) && (windows - 1) * stride >= size {
-            return Err(call.refuse(
-                OPTION,
-                format!(
-                    "the last window on axis {} begins behind the image and covers no cell",
-                    axis + 2
-                ),
-            ));
+        within[axis] = windows.min(size.div_ceil(stride));
+        if !rounded_down && pads.iter().flatten().all(|&pad| pad == 0) {
+            behind[axis] = windows - within[axis];
+        }
+    }
+    if behind != [0, 0] && kind != PoolKind::Max {
+        return Err(call.refuse(
+            OPTION,
+            "the last window begins behind the image and covers no cell: its average is no number",
+        ));
+    }
+    if behind != [0, 0] {
+        let message = format!(
+            "its last windows begin behind the image and cover no cell; as Caffe has it, their largest number is {:e}",
+            f32::MIN
+        );
+        let finding = Finding::warning(OPTION, &call.origin, message);
+        call.findings.push(finding.with_help("is the top meant to be that large? round_mode: FLOOR leaves such windows out"));
+        // The image is made to end where the last window that begins on it does.
+        for axis in 0..2 {
+            let extent = dilations[axis] * (kernel[axis] - 1) + 1;
+            let end = (within[axis] - 1) * strides[axis] + extent;
+            pads[axis][1] = end.saturating_sub(call.size(x, axis + 2)?);
         }
     }
     let op = Pool {
@@ -117,16 +134,29 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
         strides,
         dilations,
         padding: Padding::Explicit(pads),
-        rounding: if rounded_down {
-            Rounding::Floor
-        } else {
-            Rounding::Ceil
+        rounding: match rounded_down || behind != [0, 0] {
+            true => Rounding::Floor,
+            false => Rounding::Ceil,
         },
     };
     match stochastic {
         true => weighted(call, &op.into(), x),
-        false => tops(call, |call| call.apply(op, &[x])),
+        false => tops(call, |call| {
+            let y = call.apply(op, &[x])?;
+            nothing(call, y, behind)
+        }),
     }
+}
+
+/// The tops of windows with those behind the image, of which Caffe says that their largest number is the smallest of all.
+fn nothing(call: &mut Call<'_>, y: ValueId, behind: [usize; 2]) -> Result<ValueId, Box<Finding>> {
+    if behind == [0, 0] {
+        return Ok(y);
+    }
+    let [rows, columns] = behind.map(|count| [0, count]);
+    let pads = vec![[0, 0], [0, 0], rows, columns];
+    let mode = PadMode::Constant(f64::from(f32::MIN));
+    call.apply(Pad { pads, mode }, &[y])
 }
 
 /// Added to an average that may be zero before it divides. No result is off by more than this times the cells of a
@@ -180,7 +210,7 @@ fn never_negative(call: &Call<'_>, x: ValueId) -> bool {
 /// The top, with itself in place of a second one that nobody reads.
 fn tops(
     call: &mut Call<'_>,
-    make: impl FnOnce(&mut Call<'_>) -> Result<ValueId, Box<caribou_ir::Finding>>,
+    make: impl FnOnce(&mut Call<'_>) -> Result<ValueId, Box<Finding>>,
 ) -> Tops {
     let top = make(call)?;
     Ok(vec![top; call.layer.tops.len().max(1)])
