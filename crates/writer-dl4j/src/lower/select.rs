@@ -74,7 +74,8 @@ impl Lowering<'_> {
         self.subset(node, value, axis, [before, size - after], node.outputs[0], "")
     }
 
-    /// The elements `range` of one axis, which becomes axis 1 of the array.
+    /// The elements `range` of one axis, which becomes axis 1 of the array, or one of space where that is a volume: stock
+    /// DL4J's subset vertex does not run on these.
     fn subset(
         &mut self,
         node: &Node,
@@ -88,6 +89,15 @@ impl Lowering<'_> {
             return Err(inexpressible(&node.origin, "a slice without elements"));
         }
         let rank = self.rank(value);
+        let mut sides = vec![[0, 0]; rank];
+        let size = self.graph.shape(value).size(axis);
+        sides[axis] = [range[0], size.map_or(0, |size| size - range[1])];
+        if let (5, Some((order, sides))) = (rank, Self::spatial_order(&sides)) {
+            let input = self.array(value, &order, &node.origin)?;
+            let name = self.cropping(&node.origin, suffix, input, &sides)?;
+            self.put(output, name, order);
+            return Ok(());
+        }
         let mut order = vec![0; rank];
         let mut next = 2;
         for (i, place) in order.iter_mut().enumerate().skip(1) {
