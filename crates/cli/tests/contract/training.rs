@@ -49,3 +49,38 @@ fn a_model_without_a_state_says_so() {
     assert_eq!(done.status.code(), Some(0), "{messages}");
     assert!(messages.contains("no training state"), "{messages}");
 }
+
+/// The count of steps in the configuration of an archive.
+fn steps(archive: &std::path::Path) -> u64 {
+    let file = std::fs::File::open(archive).unwrap();
+    let mut archive = zip::ZipArchive::new(file).unwrap();
+    let entry = archive.by_name("configuration.json").unwrap();
+    let configuration: serde_json::Value = serde_json::from_reader(entry).unwrap();
+    configuration["iterationCount"].as_u64().unwrap()
+}
+
+/// Momentum is an Adam whose count of steps starts where its correction of the bias is over.
+#[test]
+fn momentum_that_starts_anew_keeps_its_count_of_steps() {
+    let directory = tempfile::tempdir().unwrap();
+    let net = case("../caffe/training_momentum");
+    let (first, second) = (directory.path().join("first.zip"), directory.path().join("second.zip"));
+    let converted = |arguments: &[&str]| {
+        let done = caribou(arguments);
+        let messages = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(0), "{messages}");
+    };
+    converted(&[
+        "convert",
+        text(&net.join("deploy.prototxt")),
+        "--weights",
+        text(&net.join("net.caffemodel")),
+        "--solver",
+        text(&net.join("solver.prototxt")),
+        "-o",
+        text(&first),
+    ]);
+    converted(&["convert", text(&first), "-o", text(&second)]);
+    assert!(steps(&first) > 0);
+    assert_eq!(steps(&second), steps(&first));
+}

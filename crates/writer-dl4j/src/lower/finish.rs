@@ -41,7 +41,7 @@ impl Lowering<'_> {
         }
         // Where the count of steps does not start at zero, that is written of training that starts anew too.
         let anew = TrainingState::default();
-        let counted = self.optimiser.start.shift > 0;
+        let counted = self.optimiser.start.more() > 0;
         let known = self.training.and_then(|training| {
             let state = training.state.as_ref();
             Some((training, state.or(counted.then_some(&anew))?))

@@ -43,8 +43,10 @@ pub(super) struct Optimiser {
 pub(super) struct Start {
     /// Steps so far in the source.
     iterations: u64,
-    /// How many more are counted.
-    pub(super) shift: u64,
+    /// How many more are counted, by schedules that are moved by as many.
+    shift: u64,
+    /// How many more are counted, where the schedules of the source reckon with them: it is an archive that was written so.
+    ahead: u64,
 }
 
 impl Start {
@@ -59,16 +61,19 @@ impl Start {
             matches!(
                 source.kind,
                 Adam { .. } | AmsGrad { .. } | AdaMax { .. } | Nadam { .. }
-            )
+            ) && Classical::written(source).is_none()
         };
         if all.iter().any(corrected) {
-            return Self { iterations, shift: 0 };
+            return Self {
+                iterations,
+                ..Self::default()
+            };
         }
-        let least = all
-            .iter()
-            .filter_map(|source| Classical::of(source))
-            .map(|rule| rule.least_iterations());
-        let missing = least.max().unwrap_or(0).saturating_sub(iterations);
+        let missing = |rule: fn(&Source) -> Option<Classical>| {
+            let rules = all.iter().filter_map(|source| rule(source));
+            let least = rules.map(|rule| rule.least_iterations()).max();
+            least.unwrap_or(0).saturating_sub(iterations)
+        };
         // Stairs begin where they did.
         let stairs = all.iter().filter_map(|source| match source.learning_rate {
             LearningRate::Step { steps, .. } if steps >= 1.0 && steps.fract() == 0.0 => Some(steps as u64),
@@ -77,8 +82,14 @@ impl Start {
         let stair = stairs.max().unwrap_or(1);
         Self {
             iterations,
-            shift: missing.next_multiple_of(stair),
+            shift: missing(Classical::of).next_multiple_of(stair),
+            ahead: missing(Classical::written).next_multiple_of(stair),
         }
+    }
+
+    /// How many more steps are counted than the source has.
+    pub(super) fn more(self) -> u64 {
+        self.shift + self.ahead
     }
 }
 
@@ -107,6 +118,21 @@ impl Classical {
         };
         let falls = (0.0..1.0).contains(&beta1) && source.learning_rate.at(0) > 0.0;
         (falls && source.counts == Count::Steps).then_some(Self { beta1, differs })
+    }
+
+    /// The rule that an Adam of an archive was written for.
+    fn written(source: &Source) -> Option<Self> {
+        match source.kind {
+            UpdaterKind::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            } if beta2 == 0.0 && epsilon == Self::EPSILON && (0.0..1.0).contains(&beta1) => Some(Self {
+                beta1,
+                differs: false,
+            }),
+            _ => None,
+        }
     }
 
     /// The number of steps behind which the correction of the bias is one.
@@ -248,7 +274,9 @@ fn told(optimiser: &Optimiser) -> Finding {
                 .with_help("the same rule is written where the learning rate does not change");
         }
     };
-    let Start { iterations, shift } = optimiser.start;
+    let Start {
+        iterations, shift, ..
+    } = optimiser.start;
     let message = format!(
         "momentum that is not Nesterov's is written as an Adam that equals it: beta1 is {beta1}, beta2 0, epsilon {epsilon}, the \
          learning rate {} times that of the source, and the count of steps starts at {}",
@@ -340,7 +368,7 @@ pub(super) fn state(
         findings.push(Finding::new(Severity::Warning, NO_STATE, None, message));
     }
     Ok(State {
-        iterations: source.iterations + optimiser.start.shift,
+        iterations: source.iterations + optimiser.start.more(),
         epochs: source.epochs,
         vectors,
     })
