@@ -90,16 +90,14 @@ impl Reader for CaffeReader {
             stages: self.stages.clone(),
         };
         let net = net::normalize(parsed, &state, options.strict, &mut findings);
+        let ends = |message: &str| match is_text(source.bytes()) {
+            true => text::at_end(source.bytes(), message).to_string(),
+            false => format!("byte {}: {message}", source.bytes().len()),
+        };
         if net.layers.is_empty() {
             let message = match foreign {
                 Some(foreign) => format!("{foreign}; the network has no layers in this phase"),
-                None => {
-                    let message = "the file ends, and the network has no layers in this phase";
-                    match is_text(source.bytes()) {
-                        true => text::at_end(source.bytes(), message).to_string(),
-                        false => format!("byte {}: {message}", source.bytes().len()),
-                    }
-                }
+                None => ends("the file ends, and the network has no layers in this phase"),
             };
             return Err(damaged(message, NETWORK));
         }
@@ -121,6 +119,10 @@ impl Reader for CaffeReader {
         let goes_on = self.solver.is_some();
         let given = &self.preprocessing;
         let mut built = build::build(&net, &weights, options, given, goes_on, &mut findings);
+        if built.graph.outputs().is_empty() && !findings.has_errors() && !options.cut_unsupported {
+            let message = ends("the file ends, and no layer of the network computes anything of an input");
+            return Err(damaged(message, NETWORK));
+        }
         let mut training = self.training(&net, options, &mut findings)?;
         if let Some(training) = &mut training {
             training.losses = std::mem::take(&mut built.losses);

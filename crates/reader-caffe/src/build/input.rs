@@ -5,7 +5,7 @@ use crate::layers::{self, Support};
 use crate::net::Layer;
 use crate::preprocessing;
 use crate::schema::LayerParameter;
-use caribou_ir::op::Constant;
+use caribou_ir::op::{Constant, Reshape, Size};
 use caribou_ir::{Dim, Finding, Layout, Origin, Shape, Tensor};
 
 /// Layers that learn from what they read.
@@ -142,7 +142,10 @@ impl<'a> Builder<'a> {
             self.blobs.insert(top.to_owned(), Blob::Failed);
             return;
         };
-        let sizes: Vec<usize> = sizes.into_iter().skip(1).flatten().collect();
+        let mut sizes: Vec<usize> = sizes.into_iter().skip(1).flatten().collect();
+        if sizes.is_empty() {
+            sizes.push(1);
+        }
         let value = Tensor::filled(&sizes, value);
         let made = self.graph.apply(Constant { value }, &[], &origin);
         let state = made.map_or(Blob::Failed, |value| Blob::Value { value, read: true });
@@ -210,6 +213,11 @@ impl<'a> Builder<'a> {
             self.blobs.insert(name.to_owned(), Blob::Failed);
             return;
         }
+        // An index an example is a column: DL4J has no arrays of one axis.
+        let column = dims.len() == 1;
+        if column {
+            dims.push(Dim::Fixed(1));
+        }
         let layout = if dims.len() > 2 {
             Layout::ChannelsFirst
         } else {
@@ -227,8 +235,15 @@ impl<'a> Builder<'a> {
             (value, self.normalizer) =
                 preprocessing::apply(given, self.net, &mut self.graph, value, limits, self.findings);
         }
-        self.blobs
-            .insert(name.to_owned(), Blob::Value { value, read: false });
+        let flat = Reshape {
+            target: vec![Size::Keep(0)],
+        };
+        let made = match column {
+            true => self.graph.apply(flat, &[value], origin),
+            false => Ok(value),
+        };
+        let state = made.map_or(Blob::Failed, |value| Blob::Value { value, read: false });
+        self.blobs.insert(name.to_owned(), state);
     }
 
     /// The sizes of an input: what the user says, or the file. Networks of convolutions are fed other sizes than those

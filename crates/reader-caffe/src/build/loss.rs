@@ -34,13 +34,13 @@ struct Row {
     function: Function,
     loss: fn(&LayerParameter) -> LossKind,
     divisor: Divisor,
-    /// What labels are in DL4J.
+    /// What labels DL4J is to be given.
     labels: &'static str,
 }
 
-const ONE_HOT: &str = "one-hot vectors, where Caffe has class indices";
-const SAME: &str = "those of Caffe";
-const SIGNS: &str = "a vector of -1 with 1 at the class, where Caffe has class indices";
+const ONE_HOT: &str = "as one-hot vectors, where Caffe reads the indices of classes";
+const SAME: &str = "as Caffe reads them";
+const SIGNS: &str = "as vectors of -1 with 1 at the class, where Caffe reads the indices of classes";
 
 const ROWS: &[Row] = &[
     Row {
@@ -166,7 +166,7 @@ impl Builder<'_> {
             return Err("its softmax is not over the channels".into());
         }
         let mut weight = f64::from(weight);
-        let mut labels = format!("labels are {} in DL4J", row.labels);
+        let mut labels = row.labels.to_owned();
         let summed = match row.divisor {
             Divisor::Examples => true,
             Divisor::TwiceExamples => {
@@ -182,7 +182,7 @@ impl Builder<'_> {
                     let batch = self.batch.unwrap_or(1);
                     weight *= batch as f64;
                     labels = format!(
-                        "{labels}; it is a sum over examples, where DL4J takes the mean: it is the same for batches of {batch}"
+                        "{labels}; it is a sum over examples, where DL4J takes the mean: both step alike with batches of {batch}"
                     );
                     true
                 }
@@ -205,7 +205,7 @@ impl Builder<'_> {
                 (name, made.map_err(|error| error.to_string())?)
             }
         };
-        let said = format!("it trains the output {name}; {labels}");
+        let said = format!("the output {name} is trained by it; give DL4J the labels {labels}");
         self.losses.get_or_insert_default().push(Pending {
             name,
             layer: origin.layer.to_string(),

@@ -2,7 +2,8 @@
 
 use super::{Call, MISFIT, Tops};
 use caribou_ir::op::{
-    Constant, Elementwise, ElementwiseKind, LayerNorm, NormEpsilon, Reduce, ReduceKind, Unary, UnaryKind,
+    Constant, Elementwise, ElementwiseKind, LayerNorm, NormEpsilon, Reduce, ReduceKind, Reshape, Size, Unary,
+    UnaryKind,
 };
 use caribou_ir::{Finding, Tensor, ValueId};
 
@@ -24,7 +25,14 @@ pub(super) fn mean_variance(call: &mut Call<'_>) -> Tops {
         placement: NormEpsilon::OutsideRoot,
         divide: parameters.normalize_variance(),
     };
-    Ok(vec![call.apply(op, &[x])?])
+    let y = call.apply(op, &[x])?;
+    if rank == 4 {
+        return Ok(vec![y]);
+    }
+    // Caffe's top has four axes, whatever its bottom has.
+    let mut target: Vec<Size> = (0..rank).map(Size::Keep).collect();
+    target.resize(4, Size::Fixed(1));
+    Ok(vec![call.apply(Reshape { target }, &[y])?])
 }
 
 /// A number for each channel beside `[N, C, D…]`, or one for all.

@@ -237,7 +237,15 @@ pub(super) fn embed(call: &mut Call<'_>) -> Tops {
     }
     let table = call.blob(0, &[rows, out])?;
     let (x, time_first) = call.examples_first(x)?;
-    let mut y = call.apply(Embedding { table }, &[x])?;
+    let mut y = match column(call, x) {
+        // Rows of a column, which keep its axis until they are there: stock DL4J takes no gradient to what stands before.
+        Some(column) => {
+            let rows = call.apply(Embedding { table }, &[column])?;
+            let target = vec![Size::Keep(0), Size::Fixed(out)];
+            call.apply(Reshape { target }, &[rows])?
+        }
+        None => call.apply(Embedding { table }, &[x])?,
+    };
     if parameters.bias_term() {
         let value = call.blob(1, &[out])?;
         let bias = call.apply(Constant { value }, &[])?;
@@ -245,6 +253,12 @@ pub(super) fn embed(call: &mut Call<'_>) -> Tops {
         y = call.apply(Elementwise { kind }, &[y, bias])?;
     }
     Ok(vec![call.put_back(y, time_first)?])
+}
+
+/// The input of one column that a value of one axis was made of.
+fn column(call: &Call<'_>, x: ValueId) -> Option<ValueId> {
+    let made = call.graph.producer(x).filter(|_| call.rank(x) == 1)?;
+    matches!(made.op, Op::Reshape(_)).then(|| made.inputs[0])
 }
 
 /// A sequence under another shape: its steps and examples stay what they are, or a single step goes.
