@@ -64,7 +64,10 @@ fn steps(archive: &std::path::Path) -> u64 {
 fn momentum_that_starts_anew_keeps_its_count_of_steps() {
     let directory = tempfile::tempdir().unwrap();
     let net = case("../caffe/training_momentum");
-    let (first, second) = (directory.path().join("first.zip"), directory.path().join("second.zip"));
+    let (first, second) = (
+        directory.path().join("first.zip"),
+        directory.path().join("second.zip"),
+    );
     let converted = |arguments: &[&str]| {
         let done = caribou(arguments);
         let messages = String::from_utf8_lossy(&done.stderr);

@@ -3,11 +3,11 @@
 use super::conv::{check_sizes, per_axis};
 use super::{Call, MISFIT, OPTION, Tops};
 use crate::schema::pooling_parameter::{PoolMethod, RoundMode};
-use caribou_ir::{Finding, ValueId};
 use caribou_ir::op::{
     Activation, AverageDivisor, Elementwise, ElementwiseKind, Op, Pad, PadMode, Padding, Pool, PoolKind,
     Reduce, ReduceKind, Rounding, Unary, UnaryKind,
 };
+use caribou_ir::{Finding, ValueId};
 
 /// `Pooling`: the number of windows is rounded up unless a fork's parameter says otherwise, and an average divides by
 /// the cells of the window that lie on the image or its padding.
@@ -120,7 +120,9 @@ pub(super) fn pooling(call: &mut Call<'_>) -> Tops {
             f32::MIN
         );
         let finding = Finding::warning(OPTION, &call.origin, message);
-        call.findings.push(finding.with_help("is the top meant to be that large? round_mode: FLOOR leaves such windows out"));
+        call.findings.push(
+            finding.with_help("is the top meant to be that large? round_mode: FLOOR leaves such windows out"),
+        );
         // The image is made to end where the last window that begins on it does.
         for axis in 0..2 {
             let extent = dilations[axis] * (kernel[axis] - 1) + 1;
@@ -208,10 +210,7 @@ fn never_negative(call: &Call<'_>, x: ValueId) -> bool {
 }
 
 /// The top, with itself in place of a second one that nobody reads.
-fn tops(
-    call: &mut Call<'_>,
-    make: impl FnOnce(&mut Call<'_>) -> Result<ValueId, Box<Finding>>,
-) -> Tops {
+fn tops(call: &mut Call<'_>, make: impl FnOnce(&mut Call<'_>) -> Result<ValueId, Box<Finding>>) -> Tops {
     let top = make(call)?;
     Ok(vec![top; call.layer.tops.len().max(1)])
 }

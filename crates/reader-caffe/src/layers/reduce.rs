@@ -3,7 +3,8 @@
 use super::{Call, Tops};
 use crate::schema::reduction_parameter::ReductionOp;
 use caribou_ir::op::{
-    Activation, ArgMax, Concat, Elementwise, ElementwiseKind, Reduce, ReduceKind, Reshape, Size, Tile, Unary, UnaryKind,
+    Activation, ArgMax, Concat, Elementwise, ElementwiseKind, Reduce, ReduceKind, Reshape, Size, Tile, Unary,
+    UnaryKind,
 };
 use caribou_ir::{Finding, Tensor, ValueId};
 
@@ -67,7 +68,11 @@ pub(super) fn arg_max(call: &mut Call<'_>) -> Tops {
         found.extend(values);
     }
     let y = joined(call, 1, &found)?;
-    let mut target = vec![Size::Keep(0), Size::Fixed(found.len() / count), Size::Fixed(count)];
+    let mut target = vec![
+        Size::Keep(0),
+        Size::Fixed(found.len() / count),
+        Size::Fixed(count),
+    ];
     target.resize(axes, Size::Fixed(1));
     Ok(vec![call.apply(Reshape { target }, &[y])?])
 }
