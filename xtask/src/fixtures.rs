@@ -95,6 +95,17 @@ pub(crate) fn tensorflow(root: &Path, out: &str, corpus: &str, pattern: &str) ->
     Ok(())
 }
 
+/// Writes the small members of families of `keras.applications` whose names match.
+pub(crate) fn families(root: &Path, pattern: &str) -> Result<(), Failure> {
+    let shell = Shell::new()?;
+    let python = Environment::Keras.python(root)?;
+    let script = root.join("xtask/fixtures/tf/families.py");
+    let out = root.join("testdata/parity");
+    shell.create_dir(&out)?;
+    cmd!(shell, "{python} {script} {out} {pattern}").run()?;
+    Ok(())
+}
+
 /// Writes the cases of a corpus of Caffe whose names match, computed by real Caffe on a JVM.
 pub(crate) fn caffe(root: &Path, out: &str, corpus: &str, pattern: &str) -> Result<(), Failure> {
     let shell = Shell::new()?;

@@ -142,6 +142,9 @@ enum Framework {
         /// Only the cases whose name matches.
         #[arg(long, default_value = "*")]
         case: String,
+        /// Narrow or shallow ones in their place, the committed ones, in testdata/parity.
+        #[arg(long)]
+        small: bool,
     },
     /// A larger set of networks, every option of every layer among them, in target/keras-sweep or target/keras3-sweep.
     Sweep {
@@ -204,8 +207,11 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             framework: Framework::TfSweep { case },
         } => fixtures::tensorflow(&root, "target/tf-sweep", "sweep", &case)?,
         Task::Fixtures {
-            framework: Framework::Parity { case },
+            framework: Framework::Parity { case, small: false },
         } => fixtures::tensorflow(&root, "target/parity", "parity", &case)?,
+        Task::Fixtures {
+            framework: Framework::Parity { case, small: true },
+        } => fixtures::families(&root, &case)?,
         Task::Fixtures {
             framework: Framework::Words,
         } => words::fixtures(&root, "testdata/words", "committed")?,

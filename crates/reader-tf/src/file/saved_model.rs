@@ -25,14 +25,15 @@ pub(super) fn program(
     signature: Option<&str>,
     limits: &Limits,
 ) -> Result<Program, String> {
-    let graph = chosen(model.meta_graphs)?;
+    let mut graph = chosen(model.meta_graphs)?;
+    let objects = graph.object_graph_def.take();
     let checkpoint = match (source.weights(), source.directory()) {
         (Some(weights), _) => Some(weights.clone()),
         (None, Some(_)) => source.below("variables/variables.index").ok(),
         (None, None) => None,
     };
     let mut program = meta_graph(graph, source, signature, checkpoint.as_ref(), limits)?;
-    program.keras = keras_metadata::model(source, limits);
+    program.keras = keras_metadata::model(source, objects.as_ref(), limits);
     Ok(program)
 }
 

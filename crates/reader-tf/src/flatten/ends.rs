@@ -396,6 +396,14 @@ fn guess(body: &Body<'_>, feeds: &[Feeding], strict: bool, findings: &mut Findin
                 && readers[node].iter().all(|&reader| leftover[reader])
         })
         .collect();
+    // What a variable is set to is no output, unless there is no other.
+    let is_update = |node: usize| {
+        let mut updated = readers[node].iter();
+        updated.any(|&reader| body.nodes[reader].op.starts_with("Assign"))
+    };
+    if !unread.iter().all(|&node| is_update(node)) {
+        unread.retain(|&node| !is_update(node));
+    }
     // The outputs of a function of TensorFlow 2 that was frozen have plain names, whatever else is left over.
     if body.nodes.iter().any(|node| node.name.ends_with(FROZEN))
         && unread.iter().any(|&node| is_result(&body.nodes[node]))

@@ -283,10 +283,56 @@ pub(crate) fn reduced(
     }
 }
 
+/// The sums of the elements along an axis up to each, or from each on (`reverse`), itself left out if `exclusive`.
+pub(crate) fn cumulated(array: &Array, axis: usize, exclusive: bool, reverse: bool) -> Folded<Array> {
+    let turned = |array: &Array| match reverse {
+        true => array.reversed(axis),
+        false => Ok(array.clone()),
+    };
+    let ahead = turned(array)?;
+    let size = array.shape()[axis];
+    let Some(last) = size.checked_sub(1) else {
+        return Ok(array.clone());
+    };
+    let mut sums = Vec::with_capacity(size);
+    for place in 0..size {
+        let part = ahead.cut(axis, place, 1, 1)?;
+        sums.push(match sums.last() {
+            Some(before) => binary(Binary::Add, before, &part)?,
+            None => part,
+        });
+    }
+    if exclusive {
+        let first = &sums[0];
+        let nothing = match first.elements()? {
+            Elements::Real(list) => Elements::Real(vec![0.0; list.len()]),
+            Elements::Whole(list) => Elements::Whole(vec![Whole::known(0); list.len()]),
+        };
+        sums.insert(0, first.with(first.shape(), nothing)?);
+        sums.truncate(last + 1);
+    }
+    turned(&Array::joined(&sums, axis)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use caribou_ir::Tensor;
+
+    #[test]
+    fn sums_run_along_an_axis() {
+        let numbers = |list: &[i64]| list.iter().map(|&number| Whole::known(number)).collect();
+        let array = Array::wholes(DType::I32, vec![2, 3], numbers(&[1, 2, 3, 4, 5, 6])).unwrap();
+        for (axis, exclusive, reverse, expected) in [
+            (1, false, false, [1, 3, 6, 4, 9, 15]),
+            (1, true, false, [0, 1, 3, 0, 4, 9]),
+            (1, true, true, [5, 3, 0, 11, 6, 0]),
+            (0, false, true, [5, 7, 9, 4, 5, 6]),
+        ] {
+            let sums = cumulated(&array, axis, exclusive, reverse).unwrap();
+            assert_eq!(sums.integers().unwrap(), expected);
+        }
+    }
 
     #[test]
     fn every_step_is_rounded_to_the_type() {

@@ -9,7 +9,7 @@ mod cast;
 mod structure;
 mod whole;
 
-pub(crate) use arithmetic::{Binary, Fold, binary, chosen, product, reduced, unary};
+pub(crate) use arithmetic::{Binary, Fold, binary, chosen, cumulated, product, reduced, unary};
 pub(crate) use whole::Whole;
 
 use caribou_ir::{DType, Endian, Tensor, TensorData};

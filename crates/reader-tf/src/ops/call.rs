@@ -228,7 +228,7 @@ impl Call<'_, '_> {
         let flat = self.builder.flat;
         let back = |node: &Node| {
             let place = match &*node.op {
-                "Transpose" | "Unpack" | "StridedSlice" | "Shape" => 0,
+                "Transpose" | "Unpack" | "StridedSlice" | "Gather" | "GatherV2" | "Shape" => 0,
                 "BlockLSTM" | "BlockLSTMV2" => 1,
                 _ => return false,
             };

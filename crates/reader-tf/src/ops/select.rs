@@ -19,7 +19,7 @@ pub(super) const TABLE: &[Row] = &[
         strided_slice,
     ),
     any("Slice", &[], slice),
-    any("Gather", &["validate_indices"], |call| gather(call, false)),
+    any("Gather", &["validate_indices", "batch_dims"], |call| gather(call, false)),
     any("ResourceGather", &["validate_indices", "batch_dims"], |call| {
         gather(call, false)
     }),
@@ -305,15 +305,16 @@ fn gather(call: &mut Call<'_, '_>, with_axis: bool) -> Outputs {
         }
         (Held::Value(x, _), Held::Known(_)) => {
             let axis = call.axis(axis, call.rank(x))?;
-            if axis == 0 {
+            let behind = call.batch_behind(x);
+            if axis == 0 && !behind {
                 return Err(call.option("it takes some examples of a batch and leaves others out"));
             }
             let size = call.size(x, axis)?;
             let (indices, shape) = places(call, size)?;
             let y = match shape[..] {
-                [] => {
-                    let cut = SliceAxis::index(axis, indices[0] as i64);
-                    call.apply(Slice { axes: vec![cut] }, &[x])?
+                [] => cut(call, x, vec![SliceAxis::index(axis, indices[0] as i64)])?,
+                [_] if behind => {
+                    return Err(call.option("it leaves the examples of a batch behind other axes"));
                 }
                 [_] => call.apply(Gather { axis, indices }, &[x])?,
                 _ => return Err(call.option("places on several axes")),

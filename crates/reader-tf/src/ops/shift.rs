@@ -4,6 +4,7 @@ use super::linear::dense;
 use super::rearrange::joined_values;
 use super::{Call, Found, Outputs, Row, any, real};
 use crate::build::Held;
+use crate::fold;
 use caribou_ir::op::{Slice, SliceAxis};
 use caribou_ir::{Tensor, ValueId};
 
@@ -44,10 +45,15 @@ fn roll(call: &mut Call<'_, '_>) -> Outputs {
 
 /// The sum of all elements of an axis up to each: a product with a triangular matrix of ones.
 fn cumulative(call: &mut Call<'_, '_>) -> Outputs {
+    let (exclusive, reverse) = (call.flag("exclusive", false)?, call.flag("reverse", false)?);
+    if let Held::Known(array) = call.input(0)?.clone() {
+        let axis = call.axis(call.integer(1)?, array.rank())?;
+        let sums = call.folded(fold::cumulated(&array, axis, exclusive, reverse))?;
+        return Ok(vec![Held::Known(sums)]);
+    }
     let x = call.value(0)?;
     let rank = call.rank(x);
     let axis = call.axis(call.integer(1)?, rank)?;
-    let (exclusive, reverse) = (call.flag("exclusive", false)?, call.flag("reverse", false)?);
     let size = call.size(x, axis)?;
     if axis == 0 || size > SUMMANDS {
         return Err(call.option(format!("sums of up to {size} elements of axis {axis}")));
