@@ -23,7 +23,6 @@ const WITHIN: &[&str] = &[
     "Conv1D",
     "conv1d",
     "separable_conv2d",
-    "BatchNorm",
     "einsum",
     "Gelu",
     "gelu",

@@ -105,6 +105,23 @@ impl<'a> Body<'a> {
         body
     }
 
+    /// The condition on which a constant is there, and which side of a branch it belongs to: it waits for the pivot of that
+    /// side, an identity of a switch of the condition by itself.
+    pub(super) fn guard(&self, node: usize) -> Option<(&Reference, usize)> {
+        if self.nodes[node].op != "Const" {
+            return None;
+        }
+        self.controls[node].iter().find_map(|&pivot| {
+            let [Reference::Node(switch, side)] = self.inputs[pivot][..] else {
+                return None;
+            };
+            match (self.nodes[switch].op.as_str(), &self.inputs[switch][..]) {
+                ("Switch", [value, condition]) if value == condition => Some((condition, side)),
+                _ => None,
+            }
+        })
+    }
+
     /// What a text such as `name:1` refers to.
     pub(super) fn resolve(&self, text: &str) -> Reference {
         let missing = || Reference::Missing(text.to_owned());
@@ -161,5 +178,22 @@ mod tests {
         assert_eq!(body.inputs[2][1], Reference::Missing("c".into()));
         assert_eq!(body.inputs[2][2], Reference::Missing("b:output:1".into()));
         assert_eq!(body.duplicates, [2]);
+    }
+    #[test]
+    fn a_constant_belongs_to_a_side_of_a_branch() {
+        let nodes = [
+            node("p", "Placeholder", &[]),
+            node("switch", "Switch", &["p", "p"]),
+            node("if", "Identity", &["switch:1"]),
+            node("rate", "Const", &["^if"]),
+            node("while", "Switch", &["p", "switch"]),
+            node("body", "Identity", &["while:1"]),
+            node("step", "Const", &["^body"]),
+        ];
+        let library = Library::new();
+        let body = Body::graph(&nodes, &library);
+        assert_eq!(body.guard(3), Some((&Reference::Node(0, 0), 1)));
+        assert_eq!(body.guard(6), None);
+        assert_eq!(body.guard(2), None);
     }
 }

@@ -36,7 +36,9 @@ fn evaluate(flat: &Flat, output: Output, steps: &mut usize) -> Option<f64> {
     let mut input = |i: usize| evaluate(flat, *node.inputs.get(i)?, steps);
     let truth = |value: bool| f64::from(u8::from(value));
     Some(match &*node.op {
-        "Identity" | "StopGradient" | "Cast" | "PreventGradient" => input(0)?,
+        "Identity" | "StopGradient" | "Cast" | "PreventGradient" | "Enter" => input(0)?,
+        // As TensorFlow computes it, in single precision.
+        "Sub" => f64::from(input(0)? as f32 - input(1)? as f32),
         "LogicalNot" => truth(input(0)? == 0.0),
         "LogicalAnd" => truth(input(0)? != 0.0 && input(1)? != 0.0),
         "LogicalOr" => truth(input(0)? != 0.0 || input(1)? != 0.0),

@@ -6,6 +6,7 @@ mod body;
 mod branch;
 mod call;
 mod cut;
+mod dropout;
 mod ends;
 mod fused;
 mod order;
@@ -80,6 +81,7 @@ pub(crate) fn flatten(
     fused::expand(&mut flat);
     flat = flat.pruned(findings);
     if !findings.has_errors() {
+        dropout::resolve(&mut flat);
         loops::recognise(&mut flat, findings);
         flat = flat.pruned(findings);
         loops::report(&flat, findings);
@@ -410,7 +412,13 @@ impl<'a> Flattener<'a> {
                 self.too_many();
                 return vec![None; wanted.len()];
             }
+            let name = Arc::clone(&origin.layer);
             made[position] = self.node(node, inputs, origin, prefix);
+            if let (Some((condition, side)), Some(value)) = (body.guard(position), made[position].output(0))
+                && let Some(condition) = found(&made, condition)
+            {
+                made[position] = self.guarded(name, value, condition, side);
+            }
         }
         for (position, input, reference) in patches {
             if let (Made::Node(merge), Some(output)) = (&made[position], found(&made, &reference)) {
@@ -472,6 +480,19 @@ impl<'a> Flattener<'a> {
         }))
     }
 
+    /// A value that is there on one side of a branch alone.
+    fn guarded(&mut self, name: Arc<str>, value: Output, condition: Output, side: usize) -> Made {
+        let node = self.push(Node {
+            name,
+            op: "Switch".into(),
+            inputs: vec![value, condition],
+            attributes: HashMap::new(),
+            literal: None,
+            recurrence: None,
+        });
+        Made::Outputs(vec![Output { node, slot: side }])
+    }
+
     /// A node that holds a value.
     fn constant(&mut self, name: &str, literal: Literal) -> usize {
         self.push(Node {
@@ -503,7 +524,8 @@ fn placeholder(name: &str, kind: DataType) -> Node {
 /// What a node of a body reads, without what is fixed.
 fn reads(body: &Body<'_>, node: usize, fixed: impl Fn(&(usize, usize)) -> bool) -> order::Reads {
     let (mut before, mut later) = (Vec::new(), Vec::new());
-    for reference in &body.inputs[node] {
+    let condition = body.guard(node).map(|(condition, _)| condition);
+    for reference in body.inputs[node].iter().chain(condition) {
         if let Reference::Node(from, slot) = reference
             && !fixed(&(*from, *slot))
         {
