@@ -13,7 +13,11 @@ const KERAS: &str = "_tf_keras_";
 const ROOT: &str = "root";
 
 /// The model with its layers, as far as the files say; a SavedModel is read without it too.
-pub(super) fn model(source: &Source, objects: Option<&SavedObjectGraph>, limits: &Limits) -> Option<KerasLayer> {
+pub(super) fn model(
+    source: &Source,
+    objects: Option<&SavedObjectGraph>,
+    limits: &Limits,
+) -> Option<KerasLayer> {
     beside(source, limits).or_else(|| within(objects?, limits))
 }
 
@@ -111,7 +115,12 @@ mod tests {
             ("root.layer-1.layer-0", "inner"),
             ("root.layer-10", "head"),
         ];
-        let root = tree(layers.iter().map(|&(path, name)| (path.to_owned(), name.to_owned()))).unwrap();
+        let root = tree(
+            layers
+                .iter()
+                .map(|&(path, name)| (path.to_owned(), name.to_owned())),
+        )
+        .unwrap();
         let names: Vec<&str> = root.layers.iter().map(|layer| &*layer.name).collect();
         assert_eq!((&*root.name, names), ("model", vec!["body", "head"]));
         assert_eq!(root.layers[0].layers[0].name, "inner");
@@ -119,7 +128,10 @@ mod tests {
     /// A SavedModel with the descriptions that stand beside it moved to where they stood before TensorFlow 2.5.
     #[test]
     fn layers_are_found_among_the_objects() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/tf/keras_nested_saved/saved_model");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../testdata/tf/keras_nested_saved/saved_model"
+        );
         let source = Source::open(path).unwrap();
         let file = |name: &str| source.below(name).unwrap();
         let metadata: SavedMetadata = wire::decode(&file("keras_metadata.pb"), "SavedMetadata").unwrap();

@@ -19,7 +19,9 @@ pub(super) const TABLE: &[Row] = &[
         strided_slice,
     ),
     any("Slice", &[], slice),
-    any("Gather", &["validate_indices", "batch_dims"], |call| gather(call, false)),
+    any("Gather", &["validate_indices", "batch_dims"], |call| {
+        gather(call, false)
+    }),
     any("ResourceGather", &["validate_indices", "batch_dims"], |call| {
         gather(call, false)
     }),

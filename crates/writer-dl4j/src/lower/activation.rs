@@ -358,12 +358,7 @@ impl Lowering<'_> {
         let mut name = place.vertex;
         // Where there is nothing to add, even a factor of one stands for the operator.
         if scale != 1.0 || shift == 0.0 {
-            name = self.vertex(
-                &node.origin,
-                "",
-                Vertex::Scale { scale_factor: scale },
-                &[name],
-            );
+            name = self.vertex(&node.origin, "", Vertex::Scale { scale_factor: scale }, &[name]);
         }
         if shift != 0.0 {
             name = self.vertex(
