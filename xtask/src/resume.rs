@@ -52,7 +52,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// Recorded networks: the name of the file, the network, and whether its outputs are recorded too.
-const RECORDED: [(&str, &str, bool); 10] = [
+const RECORDED: [(&str, &str, bool); 13] = [
     ("autoencoder", "autoencoder", true),
     ("centre_loss", "centre_loss", true),
     ("graves_bidirectional", "graves_bidirectional", true),
@@ -62,6 +62,9 @@ const RECORDED: [(&str, &str, bool); 10] = [
     ("embedding", "embedding", true),
     ("embedding_sequence", "embedding_sequence", true),
     ("graves_lstm", "graves_lstm", true),
+    ("image_as_step", "image_as_step", true),
+    ("norm_pooling", "norm_pooling", true),
+    ("self_attention", "self_attention", true),
     ("normalized_adam", "normalized", false),
 ];
 

@@ -200,6 +200,25 @@ pub(crate) const RESUMPTIONS: &[Resumption] = &[
         "dense",
         r#"{"updater": {"@class": "org.nd4j.linalg.learning.config.Sgd", "learningRate": 0.1}, "dropout": 0.75}"#,
     ),
+    same(
+        "class_weights",
+        "dense",
+        r#"{"updater": {"@class": "org.nd4j.linalg.learning.config.Sgd", "learningRate": 0.1}, "class_weights": [1.0, 2.5, 0.25]}"#,
+    ),
+    same(
+        "momentum_schedule",
+        "dense",
+        r#"{"updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.1, "momentum": "NaN",
+            "momentumISchedule": {"@class": "org.nd4j.linalg.schedule.StepSchedule", "scheduleType": "ITERATION",
+            "initialValue": 0.9, "decayRate": 0.8, "step": 7.0}}}"#,
+    ),
+    same(
+        "dropout_schedule",
+        "dense",
+        r#"{"updater": {"@class": "org.nd4j.linalg.learning.config.Sgd", "learningRate": 0.1}, "dropout_schedule":
+            {"@class": "org.nd4j.linalg.schedule.ExponentialSchedule", "scheduleType": "ITERATION", "initialValue": 0.5,
+            "gamma": 1.02}}"#,
+    ),
     pass(
         "pruned",
         "dense",

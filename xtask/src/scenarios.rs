@@ -60,6 +60,53 @@ const GRAPH: Scenario = Scenario {
     ..DIGITS
 };
 
+/// The digits' network as TensorFlow has it, frozen: without a dropout.
+const TENSORFLOW: Scenario = Scenario {
+    model: "testdata/tf/keras_digits/graph.pb",
+    random: false,
+    ..DIGITS
+};
+
+const CAFFE: Scenario = Scenario {
+    model: "testdata/caffe/net_digits/deploy.prototxt",
+    convert: &["--weights", "testdata/caffe/net_digits/net.caffemodel"],
+    input: &[1, 8, 8],
+    random: false,
+    ..DIGITS
+};
+
+/// A new head of the graph that learns as these options, and this updater of DL4J, say.
+macro_rules! learning {
+    ($name:literal, [$($option:literal),*], $($updater:literal),+) => {
+        Scenario {
+            name: $name,
+            transfer: &["--freeze-through", "sum_relu", "--replace-output", "5:softmax:mcxent", $($option),*],
+            surgery: concat!(
+                r#"{"freeze_through": "sum_relu", "replace": "probabilities", "new": ["probabilities"], "behind": "pool", "updater": "#,
+                $($updater),+,
+                r#", "add": [{"kind": "output", "name": "probabilities", "in": 10, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}]}"#
+            ),
+            ..GRAPH
+        }
+    };
+}
+
+/// The same by gradient descent whose rate follows a schedule.
+macro_rules! scheduled {
+    ($name:literal, $schedule:literal, $class:literal, $fields:literal) => {
+        learning!(
+            $name,
+            ["--updater", "sgd", "--schedule", $schedule],
+            r#"{"@class": "org.nd4j.linalg.learning.config.Sgd", "learningRate": "NaN", "learningRateSchedule":
+                {"@class": "org.nd4j.linalg.schedule."#,
+            $class,
+            r#"", "scheduleType": "ITERATION", "#,
+            $fields,
+            "}}"
+        )
+    };
+}
+
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -275,5 +322,235 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         input: &[8, 8],
         random: false,
         ..DIGITS
+    },
+    learning!(
+        "updater_sgd",
+        ["--updater", "sgd:lr=0.1"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.Sgd", "learningRate": 0.1}"#
+    ),
+    learning!(
+        "updater_adam",
+        ["--updater", "adam"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.Adam", "learningRate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}"#
+    ),
+    learning!(
+        "updater_amsgrad",
+        ["--updater", "amsgrad:lr=0.01,beta1=0.8,beta2=0.99,epsilon=1e-7"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.AMSGrad", "learningRate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-7}"#
+    ),
+    learning!(
+        "updater_adamax",
+        ["--updater", "adamax:lr=0.01"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.AdaMax", "learningRate": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}"#
+    ),
+    learning!(
+        "updater_nadam",
+        ["--updater", "nadam:lr=0.01"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.Nadam", "learningRate": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}"#
+    ),
+    learning!(
+        "updater_rmsprop",
+        ["--updater", "rmsprop:lr=0.005,decay=0.9"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.RmsProp", "learningRate": 0.005, "rmsDecay": 0.9, "epsilon": 1e-8}"#
+    ),
+    learning!(
+        "updater_adagrad",
+        ["--updater", "adagrad:lr=0.05"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.AdaGrad", "learningRate": 0.05, "epsilon": 1e-6}"#
+    ),
+    learning!(
+        "updater_adadelta",
+        ["--updater", "adadelta:rho=0.9"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.AdaDelta", "rho": 0.9, "epsilon": 1e-6}"#
+    ),
+    learning!(
+        "updater_nesterovs",
+        ["--updater", "nesterovs:lr=0.05,momentum=0.8"],
+        r#"{"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.8}"#
+    ),
+    scheduled!(
+        "schedule_step",
+        "step:initial=0.2,decay=0.5,step=5",
+        "StepSchedule",
+        r#""initialValue": 0.2, "decayRate": 0.5, "step": 5.0"#
+    ),
+    scheduled!(
+        "schedule_exponential",
+        "exponential:initial=0.2,gamma=0.9",
+        "ExponentialSchedule",
+        r#""initialValue": 0.2, "gamma": 0.9"#
+    ),
+    scheduled!(
+        "schedule_inverse",
+        "inverse:initial=0.2,gamma=0.1",
+        "InverseSchedule",
+        r#""initialValue": 0.2, "gamma": 0.1, "power": 1.0"#
+    ),
+    scheduled!(
+        "schedule_poly",
+        "poly:initial=0.2,power=0.9,steps=40",
+        "InverseSchedule",
+        r#""initialValue": 0.2, "gamma": -0.025, "power": -0.9"#
+    ),
+    scheduled!(
+        "schedule_sigmoid",
+        "sigmoid:initial=0.3,gamma=-0.2,step=10",
+        "SigmoidSchedule",
+        r#""initialValue": 0.3, "gamma": -0.2, "stepSize": 10"#
+    ),
+    scheduled!(
+        "schedule_map",
+        "map:0=0.2,8=0.1,16=0.05",
+        "MapSchedule",
+        r#""values": {"0": 0.2, "8": 0.1, "16": 0.05}"#
+    ),
+    Scenario {
+        name: "clipped_by_value",
+        transfer: &[
+            "--updater",
+            NESTEROVS,
+            "--clip-gradients",
+            "value:0.01",
+            "--freeze",
+            "stem*",
+            "--freeze-through",
+            "sum_relu",
+        ],
+        surgery: r#"{
+            "freeze_through": "sum_relu", "clip_value": 0.01,
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9}
+        }"#,
+        classes: 10,
+        ..GRAPH
+    },
+    Scenario {
+        name: "head_of_zeros",
+        transfer: &[
+            "--freeze-through",
+            "sum_relu",
+            "--replace-output",
+            "5:softmax:mcxent",
+            "--init",
+            "zero",
+            "--updater",
+            NESTEROVS,
+        ],
+        surgery: r#"{
+            "freeze_through": "sum_relu", "replace": "probabilities", "new": ["probabilities"], "behind": "pool",
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
+            "add": [{"kind": "output", "name": "probabilities", "in": 10, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT",
+                "init": "ZERO"}]
+        }"#,
+        ..GRAPH
+    },
+    Scenario {
+        name: "appended_blocks",
+        transfer: &[
+            "--freeze-through",
+            "conv2d_1",
+            "--remove-after",
+            "conv2d_1",
+            "--append",
+            "batchnorm,globalpool:avg,dense:12:tanh,dropout:0.25,output:5:softmax:mcxent",
+            "--updater",
+            NESTEROVS,
+        ],
+        surgery: r#"{
+            "freeze_through": "conv2d_1", "remove": 4, "new": ["batch_normalization", "dense", "output"],
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
+            "add": [
+                {"kind": "batchnorm", "name": "batch_normalization", "in": 12, "out": 12},
+                {"kind": "globalpool", "name": "global_pooling"},
+                {"kind": "dense", "name": "dense", "in": 12, "out": 12, "activation": "TANH"},
+                {"kind": "dropout", "name": "dropout", "keep": 0.75},
+                {"kind": "output", "name": "output", "in": 12, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}
+            ]
+        }"#,
+        // Without effect: functions of layers that have none, what biases and weights start with that there are not, and the
+        // axes that are pooled anyway.
+        differs: &[
+            "/confs/3/layer/activationFn",
+            "/confs/3/layer/biasInit",
+            "/confs/3/layer/gradientNormalization",
+            "/confs/6/layer/activationFn",
+            "/confs/6/layer/weightInitFn",
+            "/poolingDimensions",
+        ],
+        ..DIGITS
+    },
+    Scenario {
+        name: "tensorflow",
+        transfer: &[
+            "--freeze-through",
+            "flatten",
+            "--replace-output",
+            "5:softmax:mcxent",
+            "--updater",
+            NESTEROVS,
+        ],
+        surgery: r#"{
+            "freeze_through": "batch_normalization", "remove": 1, "new": ["dense_1"],
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
+            "add": [{"kind": "output", "name": "dense_1", "in": 24, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}]
+        }"#,
+        ..TENSORFLOW
+    },
+    Scenario {
+        name: "tensorflow_resized",
+        transfer: &[
+            "--resize",
+            "dense=20",
+            "--freeze-through",
+            "flatten",
+            "--updater",
+            "adam:lr=0.005",
+        ],
+        surgery: r#"{
+            "freeze_through": "batch_normalization", "new": ["dense", "dense_1"],
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Adam", "learningRate": 0.005, "beta1": 0.9,
+                "beta2": 0.999, "epsilon": 1e-8},
+            "resize": {"layer": "dense", "out": 20}
+        }"#,
+        classes: 10,
+        ..TENSORFLOW
+    },
+    Scenario {
+        name: "caffe",
+        transfer: &[
+            "--freeze-through",
+            "pool",
+            "--replace-output",
+            "5:softmax:mcxent",
+            "--updater",
+            NESTEROVS,
+        ],
+        surgery: r#"{
+            "freeze_through": "pool", "remove": 1, "new": ["ip2"],
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
+            "add": [{"kind": "output", "name": "ip2", "in": 16, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}]
+        }"#,
+        ..CAFFE
+    },
+    Scenario {
+        name: "caffe_appended",
+        transfer: &[
+            "--freeze-through",
+            "pool",
+            "--remove-after",
+            "relu1",
+            "--append",
+            "dense:12:relu,output:5:softmax:mcxent",
+            "--updater",
+            NESTEROVS,
+        ],
+        surgery: r#"{
+            "freeze_through": "pool", "remove": 1, "new": ["dense", "output"],
+            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
+            "add": [
+                {"kind": "dense", "name": "dense", "in": 16, "out": 12, "activation": "RELU"},
+                {"kind": "output", "name": "output", "in": 12, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}
+            ]
+        }"#,
+        ..CAFFE
     },
 ];

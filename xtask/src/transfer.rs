@@ -172,6 +172,14 @@ fn data(root: &Path, scenario: &Scenario, work: &Path) -> Result<[PathBuf; 2], F
     Ok(paths)
 }
 
+/// An option that names a file of the corpus, wherever the task was started.
+fn place(root: &Path, option: &str) -> String {
+    match option.starts_with("testdata/") {
+        true => root.join(option).display().to_string(),
+        false => option.to_owned(),
+    }
+}
+
 /// What is right about a scenario, or all that is wrong.
 fn one(
     root: &Path,
@@ -183,23 +191,24 @@ fn one(
     let text = |path: &Path| path.display().to_string();
     let model = text(&root.join(scenario.model));
     let [base, result] = ["base.zip", "result.zip"].map(|name| work.join(name));
+    let others: Vec<String> = scenario.convert.iter().map(|option| place(root, option)).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
     if let Err(complaint) = command(
         caribou,
-        &[&["convert", &model, "-o", &text(&base)], scenario.convert].concat(),
+        &[&["convert", &model, "-o", &text(&base)][..], &others].concat(),
     )? {
         return Ok(Err(vec![complaint]));
     }
     let sizes: Vec<String> = [1].iter().chain(scenario.input).map(usize::to_string).collect();
     let sizes = sizes.join("x");
-    let (source, shape): (String, &[&str]) = match scenario.source {
-        Source::Model => (model, &[]),
+    let (source, options): (String, &[&str]) = match scenario.source {
+        Source::Model => (model, &others),
         Source::Archive => (text(&base), &["--input-shape", &sizes]),
     };
     let target = text(&result);
     let arguments = [
         &["transfer", &source, "-o", &target][..],
-        shape,
-        scenario.convert,
+        options,
         scenario.transfer,
     ]
     .concat();

@@ -20,7 +20,12 @@ pub(crate) fn training(training: &Training, graph: &Graph) -> String {
             .outputs()
             .get(loss.output)
             .map_or("?", |port| port.name.as_str());
-        parts.push(format!("loss of {output}: {}", words(&loss.kind)));
+        let features: Vec<String> = loss.features.iter().map(f64::to_string).collect();
+        let weighted = match features.is_empty() {
+            true => String::new(),
+            false => format!(" (features weighted {})", features.join(", ")),
+        };
+        parts.push(format!("loss of {output}: {}{weighted}", words(&loss.kind)));
     }
     if parts.is_empty() {
         parts.push("compiled, without an optimizer or loss that is known".to_owned());
@@ -95,6 +100,18 @@ fn besides(training: &Training, graph: &Graph) -> Vec<String> {
     if !frozen.is_empty() {
         lines.push(format!("frozen: {}", frozen.join(", ")));
     }
+    let kept = training.layers.iter().filter_map(|(name, layer)| {
+        // The dropout that is a field of a layer is told by the name of the layer.
+        let own = match layers.contains(name.as_str()) {
+            true => name,
+            false => name.trim_end_matches("_dropout"),
+        };
+        Some(format!("{own} ({})", rate(&layer.kept.as_ref()?.values)))
+    });
+    let kept: Vec<String> = kept.collect();
+    if !kept.is_empty() {
+        lines.push(format!("dropout that keeps a share by schedule: {}", kept.join(", ")));
+    }
     lines.extend(named("penalties", &penalty));
     lines.extend(named("constraints", &constraint));
     lines
@@ -154,8 +171,11 @@ fn optimizer(updater: &Updater) -> String {
         (LearningRate::Constant(_), _) | (_, Count::Steps) => "",
         (_, Count::Epochs) => " by epoch",
     };
+    let momentum = updater.momentum.as_ref().map_or_else(String::new, |course| {
+        format!(", momentum {}", rate(&course.values))
+    });
     let rate = rate(&updater.learning_rate);
-    format!("{}, learning rate {rate}{counted}", constants(&updater.kind))
+    format!("{}, learning rate {rate}{counted}{momentum}", constants(&updater.kind))
 }
 
 /// A constant rate is its number; a schedule is told with its constants.

@@ -63,7 +63,7 @@ pub use source::Source;
 pub use tensor::{Entries, ReadAt, Tensor, TensorData, TensorError};
 pub use training::{
     Clipping, Constraint, Count, LayerTraining, LearningRate, Loss, LossKind, ParameterState, Regularization,
-    Scheme, Training, TrainingState, Updater, UpdaterKind,
+    Scheduled, Scheme, Training, TrainingState, Updater, UpdaterKind,
 };
 pub use validate::{ValidGraph, Validator};
 pub use write::{LayerReport, PortReport, Precision, Report, Sink, WriteError, WriteOptions, Writer};

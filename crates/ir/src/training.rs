@@ -42,6 +42,8 @@ pub struct Loss {
     pub kind: LossKind,
     /// The weight of this output's loss in the sum of all.
     pub weight: f64,
+    /// A factor for each feature, or class, besides; empty where there is none.
+    pub features: Vec<f64>,
     /// How far probabilities are kept from zero and from one before their logarithm is taken.
     pub clip: f64,
     /// Whether it is added up over steps, cells and, for some functions, features, as DL4J does, and not averaged.
@@ -258,6 +260,17 @@ pub struct Updater {
     pub clipping: Option<Clipping>,
     /// What a schedule of the learning rate counts.
     pub counts: Count,
+    /// The momentum of Nesterov's rule by the number of steps, or of passes over the data, in place of the rule's own.
+    pub momentum: Option<Scheduled>,
+}
+
+/// A number that changes while training goes on, as a learning rate does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scheduled {
+    /// Its course.
+    pub values: LearningRate,
+    /// What the course counts.
+    pub counts: Count,
 }
 
 /// What a schedule counts.
@@ -279,6 +292,7 @@ impl Updater {
             weight_decay: 0.0,
             clipping: None,
             counts: Count::Steps,
+            momentum: None,
         }
     }
 }
@@ -345,6 +359,8 @@ pub struct LayerTraining {
     pub constraint_epsilon: Option<f64>,
     /// How it was initialised, for whoever does it again.
     pub scheme: Scheme,
+    /// The share of its input that a layer of dropout keeps, where that changes.
+    pub kept: Option<Scheduled>,
     /// The optimiser of its parameters, where it is another than that of the network.
     pub updater: Option<Updater>,
     /// The optimiser of its biases, where it is another than that of its kernels.

@@ -3,8 +3,9 @@
 use crate::inputs::Input;
 use crate::parameters::Parameters;
 use crate::shapes;
+use crate::layers::attention::Sizes;
 use caribou_ir::op::{
-    Attention, Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reshape, Reverse, Size, Slice,
+    Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reduce, ReduceKind, Reshape, Reverse, Size, Slice,
     SliceAxis, Transpose, Unary, UnaryKind,
 };
 use caribou_ir::{Code, Dim, Finding, Findings, Graph, Layout, Origin, Severity, Shape, Tensor, ValueId};
@@ -272,30 +273,33 @@ impl Builder {
             }
             Vertex::Attention {
                 nin_queries,
-                project_input: false,
+                nin_keys,
+                nin_values,
+                nout,
+                head_size,
+                nheads,
+                project_input,
                 ..
             } => {
-                let mut steps_first = Vec::with_capacity(inputs.len());
-                for &input in inputs {
-                    steps_first.push(self.permuted(input, &[0, 2, 1], origin)?);
-                }
-                let op = Attention {
-                    heads: 1,
-                    query: None,
-                    key: None,
-                    value: None,
-                    output: None,
-                    scale: 1.0 / (*nin_queries as f64).sqrt(),
-                    causal: false,
-                };
-                let y = self.apply(op, &steps_first, origin)?;
-                self.permuted(y, &[0, 2, 1], origin)
+                let sizes = project_input.then_some(Sizes {
+                    heads: *nheads,
+                    head: *head_size,
+                    features: [*nin_queries, *nin_keys, *nin_values],
+                    out: *nout,
+                });
+                self.attention(sizes.as_ref(), *nin_queries, inputs, origin)
             }
-            Vertex::Attention { .. } => Err(refuse(
-                UNKNOWN,
-                origin,
-                "an attention vertex with projections is not supported",
-            )),
+            Vertex::L2 {} => {
+                let kind = ElementwiseKind::Subtract;
+                let difference = self.apply(Elementwise { kind }, inputs, origin)?;
+                let norm = Reduce {
+                    kind: ReduceKind::L2,
+                    axes: (1..self.rank(difference)).collect(),
+                    keep_dims: false,
+                };
+                let norm = self.apply(norm, &[difference], origin)?;
+                self.apply(Reshape::features(&[1]), &[norm], origin)
+            }
             Vertex::LastTimeStep { .. } => self.apply(
                 Slice {
                     axes: vec![SliceAxis::index(2, -1)],
@@ -310,11 +314,7 @@ impl Builder {
             }
             Vertex::ReverseTimeSeries { .. } => self.apply(Reverse { axis: 2 }, &[one()?], origin),
             Vertex::Frozen { underlying } => self.vertex(underlying, inputs, origin),
-            Vertex::Reshape { .. } => Err(refuse(
-                UNKNOWN,
-                origin,
-                "a reshape in Fortran order is not supported",
-            )),
+            Vertex::Reshape { new_shape, .. } => self.reshape_fortran(one()?, new_shape, origin),
             Vertex::Unknown(value) => {
                 let class = value
                     .get("@class")
@@ -327,6 +327,29 @@ impl Builder {
                 ))
             }
         }
+    }
+
+    /// The same elements under another shape in Fortran order. Examples stay apart where the first axis counts them before and
+    /// after: then it is the features of each that are reshaped, in reverse order of the axes.
+    fn reshape_fortran(&mut self, x: ValueId, target: &[i64], origin: &Origin) -> Built<ValueId> {
+        let sizes: Option<Vec<usize>> = target
+            .iter()
+            .skip(1)
+            .map(|&size| usize::try_from(size).ok())
+            .collect();
+        let known = self.graph.shape(x).feature_sizes();
+        let same = |(sizes, known): (&Vec<usize>, &Vec<usize>)| {
+            sizes.iter().product::<usize>() == known.iter().product::<usize>()
+        };
+        let Some(sizes) = sizes.filter(|sizes| known.as_ref().is_some_and(|known| same((sizes, known)))) else {
+            let message = "a reshape in Fortran order that mixes examples, or features of an unknown number, is not supported";
+            return Err(refuse(UNKNOWN, origin, message));
+        };
+        let reversed = |rank: usize| -> Vec<usize> { std::iter::once(0).chain((1..rank).rev()).collect() };
+        let x = self.permuted(x, &reversed(self.rank(x)), origin)?;
+        let backwards: Vec<usize> = sizes.iter().rev().copied().collect();
+        let y = self.apply(Reshape::features(&backwards), &[x], origin)?;
+        self.permuted(y, &reversed(sizes.len() + 1), origin)
     }
 
     fn preprocessed(
@@ -359,6 +382,21 @@ impl Builder {
                 &[x],
                 origin,
             ),
+            // Images that are no steps of a sequence are sequences of one step.
+            Preprocessor::CnnToRnn {
+                input_height,
+                input_width,
+                num_channels,
+                rnn_data_format,
+            } => {
+                let features = num_channels * input_height * input_width;
+                let sizes = if rnn_data_format == "NWC" {
+                    [1, features]
+                } else {
+                    [features, 1]
+                };
+                self.apply(Reshape::features(&sizes), &[x], origin)
+            }
             Preprocessor::Reshape { target_shape, .. } => {
                 self.apply(Reshape::features(target_shape), &[x], origin)
             }

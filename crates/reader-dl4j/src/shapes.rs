@@ -83,6 +83,12 @@ fn before(preprocessor: &Preprocessor, behind: Option<Sizes>) -> Option<Sizes> {
         } else {
             vec![Some(*num_channels), Some(*input_height), Some(*input_width)]
         }),
+        Preprocessor::CnnToRnn {
+            input_height,
+            input_width,
+            num_channels,
+            ..
+        } => Some(vec![Some(*num_channels), Some(*input_height), Some(*input_width)]),
         Preprocessor::Cnn3dToFeedForward {
             input_depth,
             input_height,
@@ -101,7 +107,13 @@ fn before(preprocessor: &Preprocessor, behind: Option<Sizes>) -> Option<Sizes> {
             input_width,
             num_channels,
         } => Some(vec![Some(num_channels * input_height * input_width)]),
-        Preprocessor::RnnToFeedForward { .. } => Some(vec![behind?.first().copied()?, None]),
+        Preprocessor::RnnToFeedForward { rnn_data_format } => {
+            let features = behind?.first().copied()?;
+            Some(match rnn_data_format.as_str() {
+                "NWC" => vec![None, features],
+                _ => vec![features, None],
+            })
+        }
         Preprocessor::Composable { input_pre_processors } => input_pre_processors
             .iter()
             .rev()
@@ -137,6 +149,7 @@ fn of_layer(layer: &Layer) -> Option<Sizes> {
         Layer::SimpleRnn(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::Bidirectional(layer) => sequence(layer.nin, &layer.rnn_data_format),
         Layer::Convolution1DLayer(layer) => sequence(layer.nin, &layer.rnn_data_format),
+        Layer::SelfAttentionLayer(layer) => sequence(layer.nin, "NCW"),
         Layer::LastTimeStep(layer) => return of_layer(&layer.underlying),
         Layer::FrozenLayer(layer) => return of_layer(&layer.layer),
         Layer::FrozenLayerWithBackprop(layer) => return of_layer(&layer.underlying),

@@ -4,12 +4,14 @@ mod loss;
 pub(crate) mod state;
 mod updater;
 
+pub(crate) use updater::scheduled as course;
+
 use caribou_ir::{
     Clipping, Code, Constraint, Finding, Findings, LayerTraining, Regularization, Scheme, Severity, Training,
     TrainingState, Updater,
 };
 use caribou_writer_dl4j::format::{
-    Configuration, Constraint as Forced, Layer, Regularization as Penalty, Schedule, Updater as Class, Vertex,
+    Configuration, Constraint as Forced, Dropout, Layer, Regularization as Penalty, Schedule, Updater as Class, Vertex,
 };
 use std::collections::BTreeMap;
 
@@ -97,6 +99,9 @@ pub(crate) fn training(configuration: &Configuration, findings: &mut Findings) -
             }
         }
     }
+    for part in &parts {
+        dropout(part, &mut training, findings);
+    }
     training.losses = loss::losses(configuration, &parts, findings);
     let (steps, epochs) = configuration.counts();
     if steps > 0 || epochs > 0 {
@@ -115,7 +120,11 @@ fn optimisers(part: &Part, findings: &mut Findings) -> (Option<Updater>, Option<
     let Some(base) = core(&part.layer).base() else {
         return (None, None);
     };
-    let Some(class) = base.iupdater.as_ref() else {
+    let class = match core(&part.layer) {
+        Layer::SelfAttentionLayer(layer) => layer.updater.as_ref(),
+        _ => base.iupdater.as_ref(),
+    };
+    let Some(class) = class else {
         return (None, None);
     };
     let limit = base.gradient_normalization_threshold.unwrap_or(1.0);
@@ -202,9 +211,16 @@ fn besides(configuration: &Configuration, parts: &[Part], findings: &mut Finding
             .base()
             .is_some_and(|base| base.weight_noise.is_some())
     });
+    let biased = |part: &Part| match &part.layer {
+        Layer::EmbeddingLayer(layer) => layer.has_bias,
+        Layer::EmbeddingSequenceLayer(layer) => layer.has_bias,
+        _ => false,
+    };
+    let biases = unlike("that the bias, a constant from here on, learns:", &biased);
     whole
         .into_iter()
         .chain(noise)
+        .chain(biases)
         .for_each(|message| lost(findings, message));
 }
 
@@ -323,6 +339,31 @@ fn layer(part: &Part, training: &mut Training, findings: &mut Findings) {
     if own != LayerTraining::default() {
         training.layers.insert(part.name.clone(), own);
     }
+}
+
+/// The course of a dropout whose share changes.
+fn dropout(part: &Part, training: &mut Training, findings: &mut Findings) {
+    let layer = core(&part.layer);
+    let course = match layer.base().and_then(|base| base.idropout.as_ref()) {
+        Some(Dropout::Dropout {
+            schedule: Some(schedule),
+            ..
+        }) => course(schedule),
+        Some(Dropout::Dropout { p: None, .. } | Dropout::Unknown(_)) => None,
+        _ => return,
+    };
+    let Some(course) = course else {
+        let message = format!(
+            "{}: not carried over: its dropout, or noise, or the schedule of that, which is not known",
+            part.name
+        );
+        return lost(findings, message);
+    };
+    let name = match layer {
+        Layer::DropoutLayer(_) => part.name.clone(),
+        _ => format!("{}_dropout", part.name),
+    };
+    training.layers.entry(name).or_default().kept = Some(course);
 }
 
 /// Penalties of a parameter; a decay of weights belongs to the updater.

@@ -6,13 +6,15 @@ use crate::command::convert;
 use crate::failure::Failure;
 use crate::formats::Opened;
 use caribou_ir::{
-    Clipping, Code, Confidence, Finding, Import, LearningRate, ReadError, ReadOptions, Reader, Scheme,
+    Clipping, Code, Confidence, Finding, Graph, Import, LearningRate, ReadError, ReadOptions, Reader, Scheme,
     Severity, Source, TrainingState, Updater,
 };
 use caribou_optimize::transfer::{
     self, Block, Replacement, Surgery, TransferError, TransferReport, Transferred,
 };
+use caribou_reader_dl4j::FIELDS;
 use clap::Args;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Layers that do not learn.
@@ -236,6 +238,7 @@ impl Reader for Transferring {
             mut training,
             report,
         } = transfer::transfer(&import.graph, import.training.as_ref(), &self.surgery).map_err(failed)?;
+        let fields = fields(&import.graph);
         match self.part {
             Part::Whole => {}
             Part::Bottom => {
@@ -250,7 +253,7 @@ impl Reader for Transferring {
             }
         }
         training.state.get_or_insert_with(TrainingState::default);
-        for finding in findings(&report, self.surgery.seed) {
+        for finding in findings(&report, &fields, self.surgery.seed) {
             import.findings.push(finding);
         }
         Ok(Import {
@@ -261,11 +264,19 @@ impl Reader for Transferring {
     }
 }
 
-/// What was done, for the report.
-fn findings(report: &TransferReport, seed: u64) -> Vec<Finding> {
+/// The names of what an archive has as fields of its layers.
+fn fields(graph: &Graph) -> HashSet<String> {
+    let nodes = graph.nodes().filter(|(_, node)| FIELDS.contains(&&*node.origin.kind));
+    nodes.map(|(_, node)| node.origin.layer.to_string()).collect()
+}
+
+/// What was done, for the report; fields of layers are not told apart from these.
+fn findings(report: &TransferReport, fields: &HashSet<String>, seed: u64) -> Vec<Finding> {
     let note = |code: Code, message: String| Finding::new(Severity::Note, code, None, message);
     let list = |code: Code, what: &str, layers: &[String]| {
-        (!layers.is_empty()).then(|| note(code, format!("{what}: {}", layers.join(", "))))
+        let named = layers.iter().map(String::as_str);
+        let named: Vec<&str> = named.filter(|name| !fields.contains(*name)).collect();
+        (!named.is_empty()).then(|| note(code, format!("{what}: {}", named.join(", "))))
     };
     let lists = [
         list(FROZEN, "frozen", &report.frozen),

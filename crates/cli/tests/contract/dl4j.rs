@@ -39,8 +39,11 @@ fn layers_of_archives_compute_what_stock_dl4j_computed() {
         "embedding_sequence",
         "graves_bidirectional",
         "graves_lstm",
+        "image_as_step",
         "layer_norm",
+        "norm_pooling",
         "pool_helper",
+        "self_attention",
         "space_to_depth",
     ] {
         same(&sample(&format!("{name}.zip")), name);
@@ -52,12 +55,16 @@ fn embeddings_with_a_bias_are_written_again() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["embedding", "embedding_sequence"] {
         let archive = directory.path().join(format!("{name}.zip"));
-        done(&[
+        let messages = done(&[
             "convert",
             text(&sample(&format!("{name}.zip"))),
             "-o",
             text(&archive),
         ]);
+        assert!(
+            messages.contains("warning[D0308]") && messages.contains("the bias, a constant from here on"),
+            "{messages}"
+        );
         same(&archive, name);
     }
 }
@@ -121,4 +128,15 @@ fn words_are_taken_from_an_embedding_with_a_bias() {
         7,
         "{vectors}"
     );
+}
+
+#[test]
+fn attention_and_pooling_by_a_norm_are_written_again() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, shape) in [("self_attention", "8x4x5"), ("norm_pooling", "8x1x6x6"), ("image_as_step", "8x1x6x6")] {
+        let archive = directory.path().join(format!("{name}.zip"));
+        let from = sample(&format!("{name}.zip"));
+        done(&["convert", text(&from), "-o", text(&archive), "--input-shape", shape]);
+        same(&archive, name);
+    }
 }

@@ -138,7 +138,7 @@ pub fn transfer(
         .filter(|name| frozen.contains(*name))
         .map(str::to_owned)
         .collect();
-    training::set(&mut training, &graph, surgery, &report);
+    training::set(&mut training, &graph, surgery, &report)?;
     Ok(Transferred {
         graph,
         training,

@@ -238,8 +238,26 @@ impl<'t> Settings<'t> {
         Some(self.left.remove(position).1)
     }
 
-    fn or(&mut self, name: &str, default: f64) -> f64 {
-        self.take(name).unwrap_or(default)
+    /// A share of what was before: from zero to less than one.
+    fn share(&mut self, name: &str, default: f64) -> Result<f64, TransferError> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(value) if (0.0..1.0).contains(&value) => Ok(value),
+            Some(value) => Err(self.outside(name, value, "expected one from 0 to less than 1")),
+        }
+    }
+
+    /// A number that is not below zero.
+    fn not_negative(&mut self, name: &str, default: f64) -> Result<f64, TransferError> {
+        let value = self.take(name).unwrap_or(default);
+        if value < 0.0 {
+            return Err(self.outside(name, value, "expected one that is not below zero"));
+        }
+        Ok(value)
+    }
+
+    fn outside(&self, name: &str, value: f64, expected: &str) -> TransferError {
+        TransferError::option(self.option, format!("{}: {name} is {value}: {expected}", self.kind))
     }
 
     fn required(&mut self, name: &str) -> Result<f64, TransferError> {
@@ -265,20 +283,20 @@ impl<'t> Settings<'t> {
 pub fn updater(text: &str) -> Result<Updater, TransferError> {
     let mut settings = Settings::of(text, "--updater")?;
     let moments = |settings: &mut Settings| {
-        (
-            settings.or("beta1", 0.9),
-            settings.or("beta2", 0.999),
-            settings.or("epsilon", 1e-8),
-        )
+        Ok::<_, TransferError>((
+            settings.share("beta1", 0.9)?,
+            settings.share("beta2", 0.999)?,
+            settings.not_negative("epsilon", 1e-8)?,
+        ))
     };
     let (kind, rate) = match settings.kind.to_lowercase().as_str() {
         "sgd" => (UpdaterKind::Sgd, 1e-3),
         "nesterovs" => {
-            let momentum = settings.or("momentum", 0.9);
+            let momentum = settings.share("momentum", 0.9)?;
             (UpdaterKind::Nesterovs { momentum }, 0.1)
         }
         "adam" => {
-            let (beta1, beta2, epsilon) = moments(&mut settings);
+            let (beta1, beta2, epsilon) = moments(&mut settings)?;
             (
                 UpdaterKind::Adam {
                     beta1,
@@ -289,7 +307,7 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
             )
         }
         "amsgrad" => {
-            let (beta1, beta2, epsilon) = moments(&mut settings);
+            let (beta1, beta2, epsilon) = moments(&mut settings)?;
             (
                 UpdaterKind::AmsGrad {
                     beta1,
@@ -300,7 +318,7 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
             )
         }
         "adamax" => {
-            let (beta1, beta2, epsilon) = moments(&mut settings);
+            let (beta1, beta2, epsilon) = moments(&mut settings)?;
             (
                 UpdaterKind::AdaMax {
                     beta1,
@@ -311,7 +329,7 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
             )
         }
         "nadam" => {
-            let (beta1, beta2, epsilon) = moments(&mut settings);
+            let (beta1, beta2, epsilon) = moments(&mut settings)?;
             (
                 UpdaterKind::Nadam {
                     beta1,
@@ -322,15 +340,15 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
             )
         }
         "rmsprop" => {
-            let (decay, epsilon) = (settings.or("decay", 0.95), settings.or("epsilon", 1e-8));
+            let (decay, epsilon) = (settings.share("decay", 0.95)?, settings.not_negative("epsilon", 1e-8)?);
             (UpdaterKind::RmsProp { decay, epsilon }, 0.1)
         }
         "adagrad" => {
-            let epsilon = settings.or("epsilon", 1e-6);
+            let epsilon = settings.not_negative("epsilon", 1e-6)?;
             (UpdaterKind::AdaGrad { epsilon }, 0.1)
         }
         "adadelta" => {
-            let (rho, epsilon) = (settings.or("rho", 0.95), settings.or("epsilon", 1e-6));
+            let (rho, epsilon) = (settings.share("rho", 0.95)?, settings.not_negative("epsilon", 1e-6)?);
             settings.end()?;
             return Ok(Updater::new(UpdaterKind::AdaDelta { rho, epsilon }, 1.0));
         }
@@ -355,14 +373,8 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
             });
         }
     };
-    let rate = settings.or("lr", rate);
+    let rate = settings.not_negative("lr", rate)?;
     settings.end()?;
-    if rate < 0.0 {
-        return Err(TransferError::option(
-            "--updater",
-            format!("a learning rate of {rate}"),
-        ));
-    }
     Ok(Updater::new(kind, rate))
 }
 
@@ -422,6 +434,10 @@ pub fn schedule(text: &str) -> Result<LearningRate, TransferError> {
             if stairs.first().is_none_or(|&(from, _)| from != 0) {
                 return Err(TransferError::option(OPTION, "map needs a rate for step 0"));
             }
+            if let Some(twice) = stairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                let message = format!("map has two rates for step {}", twice[0].0);
+                return Err(TransferError::option(OPTION, message));
+            }
             LearningRate::Piecewise(stairs)
         }
         kind => {
@@ -438,6 +454,15 @@ pub fn schedule(text: &str) -> Result<LearningRate, TransferError> {
     settings.end()?;
     if matches!(rate, LearningRate::Step { steps, .. } if steps < 1.0) {
         return Err(TransferError::option(OPTION, "step must be at least 1"));
+    }
+    let falls_below = |t: &u64| rate.at(*t) < 0.0;
+    let told: Vec<u64> = match &rate {
+        LearningRate::Piecewise(stairs) => stairs.iter().map(|&(from, _)| from).collect(),
+        _ => vec![0, 1],
+    };
+    if let Some(t) = told.iter().find(|t| falls_below(t)) {
+        let message = format!("the learning rate of step {t} is {}, below zero", rate.at(*t));
+        return Err(TransferError::option(OPTION, message));
     }
     Ok(rate)
 }

@@ -244,6 +244,7 @@ pub(super) fn dl4j_loss(output: usize, kind: LossKind) -> Loss {
         output,
         kind,
         weight: 1.0,
+        features: Vec::new(),
         clip,
         summed: true,
     }

@@ -1,14 +1,22 @@
 //! How the new network is to be trained.
 
 use super::layers::{Layers, learns};
-use super::{Surgery, TransferReport};
+use super::{Surgery, TransferError, TransferReport};
 use caribou_ir::{Graph, LearningRate, Training, TrainingState, Updater, UpdaterKind};
 
 /// The rate of an updater that the source does not name: DL4J's of gradient descent.
 const RATE: f64 = 1e-3;
 
 /// Sets what the surgery says, and drops what the optimiser remembers: training starts anew.
-pub(super) fn set(training: &mut Training, graph: &Graph, surgery: &Surgery, report: &TransferReport) {
+///
+/// # Errors
+/// When a schedule is asked for and the optimiser has no learning rate.
+pub(super) fn set(
+    training: &mut Training,
+    graph: &Graph,
+    surgery: &Surgery,
+    report: &TransferReport,
+) -> Result<(), TransferError> {
     if let Some(updater) = &surgery.updater {
         training.updater = Some(updater.clone());
     }
@@ -17,6 +25,10 @@ pub(super) fn set(training: &mut Training, graph: &Graph, surgery: &Surgery, rep
             .updater
             .get_or_insert_with(|| Updater::new(UpdaterKind::Sgd, RATE));
         if let Some(rate) = &surgery.schedule {
+            if matches!(updater.kind, UpdaterKind::AdaDelta { .. } | UpdaterKind::NoOp) {
+                let message = "the optimizer has no learning rate; give another one with --updater";
+                return Err(TransferError::option("--schedule", message));
+            }
             updater.learning_rate = LearningRate::clone(rate);
         }
         if surgery.clipping.is_some() {
@@ -48,4 +60,5 @@ pub(super) fn set(training: &mut Training, graph: &Graph, surgery: &Surgery, rep
         parameters: Vec::new(),
         ..state
     });
+    Ok(())
 }

@@ -214,6 +214,7 @@ impl Builder<'_> {
                 output: 0,
                 kind: (row.loss)(parameters),
                 weight,
+                features: Vec::new(),
                 clip: clip(row.function),
                 summed,
             },

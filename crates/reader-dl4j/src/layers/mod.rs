@@ -1,6 +1,7 @@
 //! What each DL4J layer computes for the array it gets.
 
 mod activation;
+pub(crate) mod attention;
 mod conv;
 mod recurrent;
 mod spatial;
@@ -125,11 +126,17 @@ impl Builder {
                 self.steps_as(y, &l.data_format, origin)
             }
             Layer::GlobalPoolingLayer(l) => {
-                let kind = match l.pooling_type.as_str() {
-                    "MAX" => ReduceKind::Max,
-                    "AVG" => ReduceKind::Mean,
-                    "SUM" => ReduceKind::Sum,
-                    other => {
+                let kind = match (l.pooling_type.as_str(), l.pnorm) {
+                    ("MAX", _) => ReduceKind::Max,
+                    ("AVG", _) => ReduceKind::Mean,
+                    ("SUM", _) => ReduceKind::Sum,
+                    ("PNORM", 1) => ReduceKind::L1,
+                    ("PNORM", 2) => ReduceKind::L2,
+                    ("PNORM", p) => {
+                        let message = format!("global pooling by a norm of degree {p} is not supported");
+                        return Err(refuse(UNKNOWN, origin, message));
+                    }
+                    (other, _) => {
                         return Err(refuse(
                             UNKNOWN,
                             origin,
@@ -161,6 +168,7 @@ impl Builder {
                 }
                 self.activated(y, &l.base.activation_fn, None, origin)
             }
+            Layer::SelfAttentionLayer(l) => self.self_attention(l, x, origin),
             Layer::FrozenLayer(l) => self.layer(&l.layer, x, origin),
             Layer::FrozenLayerWithBackprop(l) => self.layer(&l.underlying, x, origin),
             Layer::TimeDistributed(l) => {
@@ -360,11 +368,21 @@ fn squared_power_of_ten(logarithms: &Tensor) -> Result<Tensor, TensorError> {
 /// What a dropout does in training.
 fn noise(dropout: Option<&Dropout>) -> NoiseKind {
     match dropout {
-        Some(Dropout::Dropout { p }) => NoiseKind::Dropout { rate: 1.0 - p },
+        Some(Dropout::Dropout { p: Some(p), .. }) => NoiseKind::Dropout { rate: 1.0 - p },
+        // Its share changes: what it starts with stands here, and training has its course.
+        Some(Dropout::Dropout {
+            schedule: Some(schedule),
+            ..
+        }) => match crate::training::course(schedule) {
+            Some(course) => NoiseKind::Dropout {
+                rate: 1.0 - course.values.at(0),
+            },
+            None => NoiseKind::Other,
+        },
         Some(Dropout::Spatial { p }) => NoiseKind::SpatialDropout { rate: 1.0 - p },
         Some(Dropout::Alpha { p }) => NoiseKind::AlphaDropout { rate: 1.0 - p },
         Some(Dropout::GaussianDropout { rate }) => NoiseKind::GaussianDropout { rate: *rate },
         Some(Dropout::GaussianNoise { stddev }) => NoiseKind::GaussianNoise { deviation: *stddev },
-        Some(Dropout::Unknown(_)) | None => NoiseKind::Other,
+        Some(Dropout::Dropout { .. } | Dropout::Unknown(_)) | None => NoiseKind::Other,
     }
 }

@@ -16,19 +16,19 @@ impl Builder {
                 let include = l.avg_pool_include_pad_in_divisor;
                 (
                     &l.cnn_2d_data_format,
-                    pool(&l.pooling_type, &l.window, include, 2, origin)?,
+                    pool((&l.pooling_type, l.pnorm), &l.window, include, 2, origin)?,
                 )
             }
             Layer::Subsampling1DLayer(l) => {
                 let include = l.avg_pool_include_pad_in_divisor;
                 (
                     &l.cnn_2d_data_format,
-                    pool(&l.pooling_type, &l.window, include, 1, origin)?,
+                    pool((&l.pooling_type, l.pnorm), &l.window, include, 1, origin)?,
                 )
             }
             Layer::Subsampling3DLayer(l) => (
                 &l.data_format,
-                pool(&l.pooling_type, &l.window, false, 3, origin)?,
+                pool((&l.pooling_type, 0), &l.window, false, 3, origin)?,
             ),
             Layer::SpaceToDepthLayer(l) => {
                 let block = l.block_size;
@@ -72,8 +72,15 @@ impl Builder {
     }
 }
 
-fn pool(kind: &str, window: &Window, include: bool, axes: usize, origin: &Origin) -> Built<Op> {
+fn pool(
+    (kind, pnorm): (&str, usize),
+    window: &Window,
+    include: bool,
+    axes: usize,
+    origin: &Origin,
+) -> Built<Op> {
     let kind = match (kind, include) {
+        ("PNORM", _) if pnorm > 0 => PoolKind::Lp(pnorm as f64),
         ("MAX", _) => PoolKind::Max,
         ("AVG", false) => PoolKind::Average(AverageDivisor::InputCells),
         ("AVG", true) => PoolKind::Average(AverageDivisor::AllCells),

@@ -35,21 +35,16 @@ pub(super) fn losses(configuration: &Configuration, parts: &[Part], findings: &m
             );
             continue;
         };
-        let weight = match weights.map(|row| row.data.as_slice()) {
-            None => 1.0,
-            Some([first, rest @ ..]) if rest.iter().all(|weight| weight == first) => *first,
-            Some(_) => {
-                lost(
-                    findings,
-                    format!("{name}: the weights of its loss are not carried over"),
-                );
-                1.0
-            }
+        let (weight, features) = match weights.map(|row| row.data.as_slice()) {
+            None => (1.0, Vec::new()),
+            Some([first, rest @ ..]) if rest.iter().all(|weight| weight == first) => (*first, Vec::new()),
+            Some(row) => (1.0, row.to_vec()),
         };
         losses.push(Loss {
             output,
             kind,
             weight,
+            features,
             clip,
             summed: true,
         });

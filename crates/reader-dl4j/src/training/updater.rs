@@ -1,13 +1,26 @@
 //! Optimisers by their classes.
 
-use caribou_ir::{Count, LearningRate, Updater, UpdaterKind};
+use caribou_ir::{Count, LearningRate, Scheduled, Updater, UpdaterKind};
 use caribou_writer_dl4j::format::{Rate, Schedule, ScheduleType, Updater as Class};
 
 /// The rule of a class with its learning rate; `None` for a class, or a schedule, that is not known.
 pub(super) fn rule(class: &Class) -> Option<Updater> {
+    let mut course = None;
     let (kind, rate) = match class.clone() {
         Class::Sgd { rate } => (UpdaterKind::Sgd, rate),
-        Class::Nesterovs { rate, momentum } => (UpdaterKind::Nesterovs { momentum }, rate),
+        Class::Nesterovs {
+            rate,
+            momentum,
+            momentum_schedule,
+        } => {
+            course = match momentum_schedule {
+                Some(schedule) => Some(scheduled(&schedule)?),
+                None => None,
+            };
+            let first = course.as_ref().map(|course| course.values.at(0));
+            let momentum = first.or(momentum)?;
+            (UpdaterKind::Nesterovs { momentum }, rate)
+        }
         Class::Adam {
             rate,
             beta1,
@@ -80,19 +93,25 @@ pub(super) fn rule(class: &Class) -> Option<Updater> {
     Some(Updater {
         learning_rate,
         counts,
+        momentum: course,
         ..Updater::new(kind, 0.0)
     })
 }
 
 /// A rate, or a schedule and what it counts.
 fn learning_rate(rate: &Rate) -> Option<(LearningRate, Count)> {
-    let Some(schedule) = rate.schedule() else {
-        return rate
+    match rate.schedule() {
+        None => rate
             .value()
-            .map(|rate| (LearningRate::Constant(rate), Count::Steps));
-    };
-    let (rate, counts) = match *schedule {
-        Schedule::Fixed { value } => return Some((LearningRate::Constant(value), Count::Steps)),
+            .map(|rate| (LearningRate::Constant(rate), Count::Steps)),
+        Some(schedule) => scheduled(schedule).map(|course| (course.values, course.counts)),
+    }
+}
+
+/// The course of a number; `None` for a schedule that is not known.
+pub(crate) fn scheduled(schedule: &Schedule) -> Option<Scheduled> {
+    let (values, counts) = match *schedule {
+        Schedule::Fixed { value } => (LearningRate::Constant(value), ScheduleType::Iteration),
         Schedule::Exponential {
             schedule_type,
             initial_value: initial,
@@ -154,5 +173,5 @@ fn learning_rate(rate: &Rate) -> Option<(LearningRate, Count)> {
         ScheduleType::Iteration => Count::Steps,
         ScheduleType::Epoch => Count::Epochs,
     };
-    Some((rate, counts))
+    Some(Scheduled { values, counts })
 }

@@ -81,6 +81,7 @@ pub(super) fn read(value: &Value, graph: &Graph, lost: &mut impl FnMut(String)) 
                     output,
                     kind: read.kind,
                     weight: weight.unwrap_or(1.0),
+                    features: Vec::new(),
                     clip: EPSILON,
                     summed: false,
                 });
@@ -97,6 +98,7 @@ pub(super) fn read(value: &Value, graph: &Graph, lost: &mut impl FnMut(String)) 
                 output,
                 kind: LossKind::MeanSquaredError,
                 weight: 0.0,
+                features: Vec::new(),
                 clip: EPSILON,
                 summed: false,
             }),

@@ -1,6 +1,7 @@
 //! The layers that archives of ordinary networks are made of, by their DL4J classes.
 
-use super::{Activation, Constraint, LossFunction, Regularization, Updater};
+use super::updater::{read_rate, write_rate};
+use super::{Activation, Constraint, LossFunction, Regularization, Schedule, Updater};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -95,9 +96,14 @@ impl Base {
 #[serde(tag = "@class")]
 #[allow(missing_docs)] // Fields by the names that the classes of DL4J give them.
 pub enum Dropout {
-    /// `p` is the probability to keep.
+    /// `p` is the probability to keep; no number where there is a schedule of it.
     #[serde(rename = "org.deeplearning4j.nn.conf.dropout.Dropout")]
-    Dropout { p: f64 },
+    Dropout {
+        #[serde(serialize_with = "write_rate", deserialize_with = "read_rate")]
+        p: Option<f64>,
+        #[serde(default, rename = "pschedule", alias = "pSchedule", skip_serializing_if = "Option::is_none")]
+        schedule: Option<Schedule>,
+    },
     /// Whole channels; `p` is the probability to keep.
     #[serde(rename = "org.deeplearning4j.nn.conf.dropout.SpatialDropout")]
     Spatial { p: f64 },
@@ -397,6 +403,12 @@ layers! {
     /// A layer whose parameters stay, and that gives gradients on.
     FrozenLayerWithBackprop("org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop") {
         #[serde(rename = "layer", alias = "underlying")] underlying: Box<Layer>,
+    }
+    /// Attention of a sequence `[N, nin, T]` over itself; with projections Wq, Wk, Wv `[heads, headSize, nin]` and Wo
+    /// `[heads headSize, nout]`, all in C order, where `projectInput`.
+    SelfAttentionLayer("org.deeplearning4j.nn.conf.layers.SelfAttentionLayer") {
+        nin: usize, nout: usize, #[serde(default)] head_size: usize, #[serde(default = "one_step")] nheads: usize,
+        #[serde(default)] project_input: bool, #[serde(default)] updater: Option<Updater>,
     }
     /// Each step repeated.
     Upsampling1D("org.deeplearning4j.nn.conf.layers.Upsampling1D") {

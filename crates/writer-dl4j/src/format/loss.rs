@@ -105,12 +105,12 @@ pub struct RowVector {
 }
 
 impl RowVector {
-    /// `length` times the same number.
-    pub fn filled(length: usize, value: f64) -> Self {
+    /// These numbers.
+    pub fn new(data: Vec<f64>) -> Self {
         Self {
             data_type: "FLOAT".into(),
-            shape: vec![length],
-            data: vec![value; length],
+            shape: vec![data.len()],
+            data,
         }
     }
 }

@@ -20,6 +20,7 @@ impl Layer {
             Self::DenseLayer(layer) if layer.has_layer_norm => &["W", "g"],
             Self::Bidirectional(_) => &["fW", "fRW", "fb", "bW", "bRW", "bb"],
             Self::PReLULayer(_) => &["W"],
+            Self::SelfAttentionLayer(layer) if layer.project_input => &["Wq", "Wk", "Wv", "Wo"],
             Self::ElementWiseMultiplicationLayer(_) => &["W", "b"],
             Self::SeparableConvolution2D(layer) if layer.has_bias => &["W", "pW", "b"],
             Self::SeparableConvolution2D(_) => &["W", "pW"],
@@ -92,6 +93,7 @@ impl Layer {
             Self::FrozenLayerWithBackprop(layer) => layer.underlying.updater_of(name),
             Self::TimeDistributed(layer) => layer.underlying.updater_of(name),
             Self::LastTimeStep(layer) => layer.underlying.updater_of(name),
+            Self::SelfAttentionLayer(layer) => layer.updater.as_ref(),
             Self::Bidirectional(layer) => layer.fwd.updater_of(name.get(1..)?),
             Self::BatchNormalization(_) if matches!(name, "mean" | "var") => Some(&NONE),
             // The loss moves it by a rule of its own.

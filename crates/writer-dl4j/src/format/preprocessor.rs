@@ -36,6 +36,15 @@ pub enum Preprocessor {
         input_width: usize,
         num_channels: usize,
     },
+    /// `[T N, C, H, W]`, time outermost, to `[N, C H W, T]`; there is one step where there was no sequence before.
+    #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.CnnToRnnPreProcessor")]
+    CnnToRnn {
+        input_height: usize,
+        input_width: usize,
+        num_channels: usize,
+        #[serde(default = "ncw")]
+        rnn_data_format: String,
+    },
     /// `[N, C, T]` to `[T N, C]`, time outermost.
     #[serde(rename = "org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor")]
     RnnToFeedForward {

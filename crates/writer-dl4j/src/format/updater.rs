@@ -19,7 +19,11 @@ pub enum Updater {
     Nesterovs {
         #[serde(flatten)]
         rate: Rate,
-        momentum: f64,
+        /// No number where there is a schedule.
+        #[serde(serialize_with = "write_rate", deserialize_with = "read_rate")]
+        momentum: Option<f64>,
+        #[serde(default, rename = "momentumISchedule", skip_serializing_if = "Option::is_none")]
+        momentum_schedule: Option<Schedule>,
     },
     /// Adam.
     #[serde(rename = "org.nd4j.linalg.learning.config.Adam")]
@@ -150,15 +154,15 @@ impl Rate {
     }
 }
 
-/// A rate that a schedule gives is no number, which Jackson writes as text.
-fn write_rate<S: serde::Serializer>(rate: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+/// A number that a schedule gives is none itself, which Jackson writes as text.
+pub(super) fn write_rate<S: serde::Serializer>(rate: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match rate {
         Some(rate) => serializer.serialize_f64(*rate),
         None => serializer.serialize_str("NaN"),
     }
 }
 
-fn read_rate<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+pub(super) fn read_rate<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Ok(serde_json::Value::deserialize(deserializer)?.as_f64())
 }
 

@@ -50,6 +50,9 @@ pub enum Vertex {
         #[serde(default = "tiny")]
         eps: f64,
     },
+    /// The Euclidean distance of two arrays: `[N, 1]`.
+    #[serde(rename = "org.deeplearning4j.nn.conf.graph.L2Vertex")]
+    L2 {},
     /// `[N, C, H, W]` without its first row and column.
     #[serde(rename = "org.deeplearning4j.nn.conf.graph.PoolHelperVertex")]
     PoolHelper {},

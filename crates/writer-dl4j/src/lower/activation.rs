@@ -295,7 +295,22 @@ impl Lowering<'_> {
         let value = node.inputs[0];
         let rank = self.rank(value);
         let (dropout, amount, largest) = match op.kind {
-            NoiseKind::Dropout { rate } => (Dropout::Dropout { p: 1.0 - rate }, rate, 1.0),
+            NoiseKind::Dropout { rate } => {
+                let own = self
+                    .training
+                    .and_then(|training| training.layers.get(&*node.origin.layer));
+                let dropout = match own.and_then(|own| own.kept.as_ref()) {
+                    Some(kept) => Dropout::Dropout {
+                        p: None,
+                        schedule: Some(super::training::schedule(&kept.values, kept.counts)),
+                    },
+                    None => Dropout::Dropout {
+                        p: Some(1.0 - rate),
+                        schedule: None,
+                    },
+                };
+                (dropout, rate, 1.0)
+            }
             NoiseKind::AlphaDropout { rate } => (Dropout::Alpha { p: 1.0 - rate }, rate, 1.0),
             NoiseKind::GaussianDropout { rate } => (Dropout::GaussianDropout { rate }, rate, 1.0),
             NoiseKind::GaussianNoise { deviation } => (

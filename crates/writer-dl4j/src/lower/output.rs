@@ -144,14 +144,31 @@ impl Lowering<'_> {
         // Stock DL4J looks for the factors of an image's channels on the wrong axis, where these are last.
         let channels_last =
             rank > 3 && self.port_permutation(port.layout, rank) == identity(rank) && channels != 1;
-        let features = features.filter(|_| !channels_last);
-        let told = match (factor, features) {
-            (Some(1.0), _) => None,
-            (Some(factor), Some(features)) if function.set_weights(RowVector::filled(features, factor)) => {
-                None
+        let room = features.filter(|_| !channels_last);
+        let by_feature = (!given.features.is_empty()).then_some(&given.features);
+        let row = match (factor, room, by_feature) {
+            (Some(factor), Some(features), Some(each)) if each.len() == features => {
+                Some(RowVector::new(each.iter().map(|own| own * factor).collect()))
             }
-            (Some(factor), _) => Some(format!("{} times that of the source", 1.0 / factor)),
-            (None, _) => Some("as many times that of the source as there are steps".to_owned()),
+            (Some(factor), Some(features), None) if factor != 1.0 => {
+                Some(RowVector::new(vec![factor; features]))
+            }
+            _ => None,
+        };
+        let weighted = row.is_some_and(|row| function.set_weights(row));
+        if let (Some(each), false) = (by_feature, weighted) {
+            let message = format!(
+                "the {} factors of its loss, one for each feature, have no place in DL4J here: training goes on without them",
+                each.len()
+            );
+            self.findings
+                .push(caribou_ir::Finding::warning(SCALED, origin, message));
+        }
+        let told = match factor {
+            _ if weighted => None,
+            Some(1.0) => None,
+            Some(factor) => Some(format!("{} times that of the source", 1.0 / factor)),
+            None => Some("as many times that of the source as there are steps".to_owned()),
         };
         if let Some(times) = told {
             let message = format!(

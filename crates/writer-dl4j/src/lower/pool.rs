@@ -36,11 +36,16 @@ impl Lowering<'_> {
             }
         }
         let padded = mode.padding.iter().any(|&cells| cells > 0) || mode.name == "Same";
-        let (pooling_type, include) = match op.kind {
-            PoolKind::Max => ("MAX", false),
-            PoolKind::Average(AverageDivisor::InputCells) => ("AVG", false),
-            PoolKind::Average(_) => ("AVG", true),
-            PoolKind::Lp(_) => return Err(inexpressible(origin, "pooling by a norm")),
+        let (pooling_type, include, pnorm) = match op.kind {
+            PoolKind::Max => ("MAX", false, 0),
+            PoolKind::Average(AverageDivisor::InputCells) => ("AVG", false, 0),
+            PoolKind::Average(_) => ("AVG", true, 0),
+            PoolKind::Lp(p) if (1.0..=f64::from(u8::MAX)).contains(&p) && p.fract() == 0.0 && shape.rank() < 5 => {
+                ("PNORM", false, p as usize)
+            }
+            PoolKind::Lp(p) => {
+                return Err(inexpressible(origin, format!("pooling by a norm of degree {p}")));
+            }
         };
         let include = include && padded;
         let pooling_type = pooling_type.to_owned();
@@ -57,7 +62,7 @@ impl Lowering<'_> {
                 base,
                 pooling_type,
                 window,
-                pnorm: 0,
+                pnorm,
                 avg_pool_include_pad_in_divisor: include,
                 cnn_2d_data_format: "NCHW".into(),
             }
@@ -66,7 +71,7 @@ impl Lowering<'_> {
                 base,
                 pooling_type,
                 window,
-                pnorm: 0,
+                pnorm,
                 avg_pool_include_pad_in_divisor: include,
                 cnn_2d_data_format: "NCHW".into(),
             }

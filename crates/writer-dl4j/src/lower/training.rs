@@ -242,9 +242,22 @@ impl Optimiser {
         };
         let learning_rate = shifted.as_ref().unwrap_or(&source.learning_rate);
         let differs = matches!(source.kind, UpdaterKind::Momentum { .. });
+        let mut updater = rule(source.kind, rate(learning_rate, source.counts));
+        if let (
+            Updater::Nesterovs {
+                momentum,
+                momentum_schedule,
+                ..
+            },
+            Some(course),
+        ) = (&mut updater, &source.momentum)
+        {
+            *momentum = None;
+            *momentum_schedule = Some(schedule(&course.values, course.counts));
+        }
         Self {
             differs,
-            ..Self::plain(rule(source.kind, rate(learning_rate, source.counts)), start)
+            ..Self::plain(updater, start)
         }
     }
 }
@@ -416,12 +429,20 @@ fn members<'v>(
 }
 
 fn rate(rate: &LearningRate, counts: Count) -> Rate {
+    match *rate {
+        LearningRate::Constant(rate) => Rate::constant(rate),
+        _ => Rate::scheduled(schedule(rate, counts)),
+    }
+}
+
+/// The course of a number.
+pub(super) fn schedule(values: &LearningRate, counts: Count) -> Schedule {
     let schedule_type = match counts {
         Count::Steps => ScheduleType::Iteration,
         Count::Epochs => ScheduleType::Epoch,
     };
-    Rate::scheduled(match *rate {
-        LearningRate::Constant(rate) => return Rate::constant(rate),
+    match *values {
+        LearningRate::Constant(value) => Schedule::Fixed { value },
         LearningRate::Exponential { initial, gamma } => Schedule::Exponential {
             schedule_type,
             initial_value: initial,
@@ -464,15 +485,17 @@ fn rate(rate: &LearningRate, counts: Count) -> Rate {
                 .map(|(from, rate)| (from.to_string(), *rate))
                 .collect(),
         },
-    })
+    }
 }
 
 fn rule(kind: UpdaterKind, rate: Rate) -> Updater {
     match kind {
         UpdaterKind::Sgd => Updater::Sgd { rate },
-        UpdaterKind::Momentum { momentum } | UpdaterKind::Nesterovs { momentum } => {
-            Updater::Nesterovs { rate, momentum }
-        }
+        UpdaterKind::Momentum { momentum } | UpdaterKind::Nesterovs { momentum } => Updater::Nesterovs {
+            rate,
+            momentum: Some(momentum),
+            momentum_schedule: None,
+        },
         UpdaterKind::Adam {
             beta1,
             beta2,

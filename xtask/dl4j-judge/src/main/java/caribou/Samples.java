@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
 import org.deeplearning4j.nn.conf.constraint.NonNegativeConstraint;
+import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.graph.PoolHelperVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -28,7 +29,9 @@ import org.deeplearning4j.nn.conf.layers.GravesLSTM;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
 import org.deeplearning4j.nn.conf.layers.SpaceToDepthLayer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
@@ -44,6 +47,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.linalg.lossfunctions.impl.LossMCXENT;
+import org.nd4j.linalg.schedule.ISchedule;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
@@ -100,11 +105,27 @@ final class Samples {
         if (options.has("dropout")) {
             builder.dropOut(options.get("dropout").asDouble());
         }
+        if (options.has("dropout_schedule")) {
+            builder.dropOut(new Dropout(JSON.readValue(options.get("dropout_schedule").toString(), ISchedule.class)));
+        }
         return builder.build();
     }
 
     private static OutputLayer output(int in) {
         return new OutputLayer.Builder(LossFunction.MCXENT).nIn(in).nOut(CLASSES).activation(Activation.SOFTMAX).build();
+    }
+
+    /** An output layer whose loss weighs classes where the options say so. */
+    private static OutputLayer weighted(int in, JsonNode options) {
+        if (!options.has("class_weights")) {
+            return output(in);
+        }
+        double[] weights = new double[CLASSES];
+        for (int i = 0; i < CLASSES; i++) {
+            weights[i] = options.get("class_weights").get(i).asDouble();
+        }
+        INDArray row = Nd4j.createFromArray(weights).castTo(DataType.FLOAT);
+        return new OutputLayer.Builder(new LossMCXENT(row)).nIn(in).nOut(CLASSES).activation(Activation.SOFTMAX).build();
     }
 
     private static RnnOutputLayer steps(int in) {
@@ -146,7 +167,7 @@ final class Samples {
         List<Layer> layers = new ArrayList<>();
         InputType type = InputType.feedForward(6);
         switch (name) {
-            case "dense" -> layers.addAll(List.of(dense(6, 5, options), output(5)));
+            case "dense" -> layers.addAll(List.of(dense(6, 5, options), weighted(5, options)));
             case "frozen" -> layers.addAll(List.of(new FrozenLayer(dense(6, 5, options)), dense(5, 4, options), output(4)));
             case "frozen_with_backprop" -> layers.addAll(
                     List.of(dense(6, 5, options), new FrozenLayerWithBackprop(dense(5, 4, options)), output(4)));
@@ -198,6 +219,24 @@ final class Samples {
                 type = InputType.convolutional(6, 6, 1);
                 layers.addAll(List.of(new SpaceToDepthLayer.Builder(2).build(), convolution(2), output(2)));
             }
+            case "self_attention" -> {
+                type = InputType.recurrent(4);
+                layers.addAll(List.of(
+                        new SelfAttentionLayer.Builder().nIn(4).nOut(5).nHeads(2).headSize(3).projectInput(true).build(),
+                        steps(5)));
+            }
+            case "norm_pooling" -> {
+                type = InputType.convolutional(6, 6, 1);
+                layers.addAll(List.of(convolution(2),
+                        new SubsamplingLayer.Builder(SubsamplingLayer.PoolingType.PNORM).pnorm(3).kernelSize(2, 2).stride(1, 1)
+                                .build(),
+                        new GlobalPoolingLayer.Builder(PoolingType.PNORM).pnorm(2).build(), output(2)));
+            }
+            case "image_as_step" -> {
+                type = InputType.convolutional(6, 6, 1);
+                layers.addAll(List.of(convolution(2),
+                        new SimpleRnn.Builder().nIn(32).nOut(5).activation(Activation.TANH).build(), steps(5)));
+            }
             case "embedding" -> {
                 type = null;
                 layers.addAll(List.of(new EmbeddingLayer.Builder().nIn(WORDS).nOut(4)
@@ -224,8 +263,8 @@ final class Samples {
     /** Inputs for the network called {@code name}. */
     static INDArray input(String name, Random random) {
         return switch (name) {
-            case "convolution", "normalized", "images", "space_to_depth", "pool_helper" -> numbers(random, EXAMPLES, 1, 6, 6);
-            case "lstm", "graves_lstm", "graves_bidirectional", "bidirectional" -> numbers(random, EXAMPLES, 4, STEPS);
+            case "convolution", "normalized", "images", "space_to_depth", "pool_helper", "norm_pooling", "image_as_step" -> numbers(random, EXAMPLES, 1, 6, 6);
+            case "lstm", "graves_lstm", "graves_bidirectional", "bidirectional", "self_attention" -> numbers(random, EXAMPLES, 4, STEPS);
             case "embedding" -> indices(random, EXAMPLES, 1);
             case "embedding_sequence" -> indices(random, EXAMPLES, STEPS);
             default -> numbers(random, EXAMPLES, 6);

@@ -15,7 +15,9 @@ import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.DropoutLayer;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -210,6 +212,10 @@ final class Surgery {
             builder.gradientNormalization(GradientNormalization.ClipL2PerParamType);
             builder.gradientNormalizationThreshold(steps.get("clip_norm").asDouble());
         }
+        if (steps.has("clip_value")) {
+            builder.gradientNormalization(GradientNormalization.ClipElementWiseAbsoluteValue);
+            builder.gradientNormalizationThreshold(steps.get("clip_value").asDouble());
+        }
         return builder.build();
     }
 
@@ -222,7 +228,8 @@ final class Surgery {
         return switch (block.get("kind").asText()) {
             case "dense" -> new DenseLayer.Builder().name(name).nIn(in).nOut(out).activation(activation).weightInit(init).build();
             case "dropout" -> new DropoutLayer.Builder(new Dropout(block.get("keep").asDouble())).name(name).build();
-            case "batchnorm" -> new BatchNormalization.Builder().name(name).nIn(in).nOut(out).build();
+            case "globalpool" -> new GlobalPoolingLayer.Builder(PoolingType.AVG).name(name).build();
+            case "batchnorm" -> new BatchNormalization.Builder().useLogStd(false).name(name).nIn(in).nOut(out).build();
             case "output" -> new OutputLayer.Builder(LossFunction.valueOf(block.get("loss").asText())).name(name)
                     .nIn(in).nOut(out).activation(activation).weightInit(init).build();
             case "rnnoutput" -> new RnnOutputLayer.Builder(LossFunction.valueOf(block.get("loss").asText())).name(name)
