@@ -191,7 +191,11 @@ fn one(
     let text = |path: &Path| path.display().to_string();
     let model = text(&root.join(scenario.model));
     let [base, result] = ["base.zip", "result.zip"].map(|name| work.join(name));
-    let others: Vec<String> = scenario.convert.iter().map(|option| place(root, option)).collect();
+    let others: Vec<String> = scenario
+        .convert
+        .iter()
+        .map(|option| place(root, option))
+        .collect();
     let others: Vec<&str> = others.iter().map(String::as_str).collect();
     if let Err(complaint) = command(
         caribou,

@@ -110,7 +110,10 @@ fn besides(training: &Training, graph: &Graph) -> Vec<String> {
     });
     let kept: Vec<String> = kept.collect();
     if !kept.is_empty() {
-        lines.push(format!("dropout that keeps a share by schedule: {}", kept.join(", ")));
+        lines.push(format!(
+            "dropout that keeps a share by schedule: {}",
+            kept.join(", ")
+        ));
     }
     lines.extend(named("penalties", &penalty));
     lines.extend(named("constraints", &constraint));
@@ -175,7 +178,10 @@ fn optimizer(updater: &Updater) -> String {
         format!(", momentum {}", rate(&course.values))
     });
     let rate = rate(&updater.learning_rate);
-    format!("{}, learning rate {rate}{counted}{momentum}", constants(&updater.kind))
+    format!(
+        "{}, learning rate {rate}{counted}{momentum}",
+        constants(&updater.kind)
+    )
 }
 
 /// A constant rate is its number; a schedule is told with its constants.

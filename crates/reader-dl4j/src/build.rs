@@ -1,9 +1,9 @@
 //! Chains, graphs, vertices and preprocessors.
 
 use crate::inputs::Input;
+use crate::layers::attention::Sizes;
 use crate::parameters::Parameters;
 use crate::shapes;
-use crate::layers::attention::Sizes;
 use caribou_ir::op::{
     Concat, Elementwise, ElementwiseKind, L2Normalize, Op, Reduce, ReduceKind, Reshape, Reverse, Size, Slice,
     SliceAxis, Transpose, Unary, UnaryKind,
@@ -341,7 +341,8 @@ impl Builder {
         let same = |(sizes, known): (&Vec<usize>, &Vec<usize>)| {
             sizes.iter().product::<usize>() == known.iter().product::<usize>()
         };
-        let Some(sizes) = sizes.filter(|sizes| known.as_ref().is_some_and(|known| same((sizes, known)))) else {
+        let Some(sizes) = sizes.filter(|sizes| known.as_ref().is_some_and(|known| same((sizes, known))))
+        else {
             let message = "a reshape in Fortran order that mixes examples, or features of an unknown number, is not supported";
             return Err(refuse(UNKNOWN, origin, message));
         };

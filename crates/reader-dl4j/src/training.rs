@@ -11,7 +11,8 @@ use caribou_ir::{
     TrainingState, Updater,
 };
 use caribou_writer_dl4j::format::{
-    Configuration, Constraint as Forced, Dropout, Layer, Regularization as Penalty, Schedule, Updater as Class, Vertex,
+    Configuration, Constraint as Forced, Dropout, Layer, Regularization as Penalty, Schedule,
+    Updater as Class, Vertex,
 };
 use std::collections::BTreeMap;
 

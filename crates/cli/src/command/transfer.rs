@@ -266,7 +266,9 @@ impl Reader for Transferring {
 
 /// The names of what an archive has as fields of its layers.
 fn fields(graph: &Graph) -> HashSet<String> {
-    let nodes = graph.nodes().filter(|(_, node)| FIELDS.contains(&&*node.origin.kind));
+    let nodes = graph
+        .nodes()
+        .filter(|(_, node)| FIELDS.contains(&&*node.origin.kind));
     nodes.map(|(_, node)| node.origin.layer.to_string()).collect()
 }
 

@@ -133,10 +133,21 @@ fn words_are_taken_from_an_embedding_with_a_bias() {
 #[test]
 fn attention_and_pooling_by_a_norm_are_written_again() {
     let directory = tempfile::tempdir().unwrap();
-    for (name, shape) in [("self_attention", "8x4x5"), ("norm_pooling", "8x1x6x6"), ("image_as_step", "8x1x6x6")] {
+    for (name, shape) in [
+        ("self_attention", "8x4x5"),
+        ("norm_pooling", "8x1x6x6"),
+        ("image_as_step", "8x1x6x6"),
+    ] {
         let archive = directory.path().join(format!("{name}.zip"));
         let from = sample(&format!("{name}.zip"));
-        done(&["convert", text(&from), "-o", text(&archive), "--input-shape", shape]);
+        done(&[
+            "convert",
+            text(&from),
+            "-o",
+            text(&archive),
+            "--input-shape",
+            shape,
+        ]);
         same(&archive, name);
     }
 }

@@ -257,7 +257,10 @@ impl<'t> Settings<'t> {
     }
 
     fn outside(&self, name: &str, value: f64, expected: &str) -> TransferError {
-        TransferError::option(self.option, format!("{}: {name} is {value}: {expected}", self.kind))
+        TransferError::option(
+            self.option,
+            format!("{}: {name} is {value}: {expected}", self.kind),
+        )
     }
 
     fn required(&mut self, name: &str) -> Result<f64, TransferError> {
@@ -340,7 +343,10 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
             )
         }
         "rmsprop" => {
-            let (decay, epsilon) = (settings.share("decay", 0.95)?, settings.not_negative("epsilon", 1e-8)?);
+            let (decay, epsilon) = (
+                settings.share("decay", 0.95)?,
+                settings.not_negative("epsilon", 1e-8)?,
+            );
             (UpdaterKind::RmsProp { decay, epsilon }, 0.1)
         }
         "adagrad" => {
@@ -348,7 +354,10 @@ pub fn updater(text: &str) -> Result<Updater, TransferError> {
             (UpdaterKind::AdaGrad { epsilon }, 0.1)
         }
         "adadelta" => {
-            let (rho, epsilon) = (settings.share("rho", 0.95)?, settings.not_negative("epsilon", 1e-6)?);
+            let (rho, epsilon) = (
+                settings.share("rho", 0.95)?,
+                settings.not_negative("epsilon", 1e-6)?,
+            );
             settings.end()?;
             return Ok(Updater::new(UpdaterKind::AdaDelta { rho, epsilon }, 1.0));
         }

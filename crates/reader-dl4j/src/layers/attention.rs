@@ -15,7 +15,12 @@ pub(crate) struct Sizes {
 }
 
 impl Builder {
-    pub(super) fn self_attention(&mut self, l: &SelfAttentionLayer, x: ValueId, origin: &Origin) -> Built<ValueId> {
+    pub(super) fn self_attention(
+        &mut self,
+        l: &SelfAttentionLayer,
+        x: ValueId,
+        origin: &Origin,
+    ) -> Built<ValueId> {
         let sizes = l.project_input.then_some(Sizes {
             heads: l.nheads,
             head: l.head_size,

@@ -101,7 +101,12 @@ pub enum Dropout {
     Dropout {
         #[serde(serialize_with = "write_rate", deserialize_with = "read_rate")]
         p: Option<f64>,
-        #[serde(default, rename = "pschedule", alias = "pSchedule", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "pschedule",
+            alias = "pSchedule",
+            skip_serializing_if = "Option::is_none"
+        )]
         schedule: Option<Schedule>,
     },
     /// Whole channels; `p` is the probability to keep.

@@ -22,7 +22,11 @@ pub enum Updater {
         /// No number where there is a schedule.
         #[serde(serialize_with = "write_rate", deserialize_with = "read_rate")]
         momentum: Option<f64>,
-        #[serde(default, rename = "momentumISchedule", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "momentumISchedule",
+            skip_serializing_if = "Option::is_none"
+        )]
         momentum_schedule: Option<Schedule>,
     },
     /// Adam.

@@ -40,7 +40,9 @@ impl Lowering<'_> {
             PoolKind::Max => ("MAX", false, 0),
             PoolKind::Average(AverageDivisor::InputCells) => ("AVG", false, 0),
             PoolKind::Average(_) => ("AVG", true, 0),
-            PoolKind::Lp(p) if (1.0..=f64::from(u8::MAX)).contains(&p) && p.fract() == 0.0 && shape.rank() < 5 => {
+            PoolKind::Lp(p)
+                if (1.0..=f64::from(u8::MAX)).contains(&p) && p.fract() == 0.0 && shape.rank() < 5 =>
+            {
                 ("PNORM", false, p as usize)
             }
             PoolKind::Lp(p) => {
