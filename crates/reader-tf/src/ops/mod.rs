@@ -9,6 +9,7 @@ mod block_lstm;
 mod call;
 mod conv;
 mod einsum;
+mod join;
 mod linear;
 mod logic;
 mod norm;
@@ -21,6 +22,7 @@ mod rearrange;
 mod recurrent;
 mod reduce;
 mod repeated;
+mod reshape;
 mod resize;
 mod select;
 mod shift;
@@ -101,6 +103,7 @@ const TABLES: &[&[Row]] = &[
     block_lstm::TABLE,
     conv::TABLE,
     einsum::TABLE,
+    join::TABLE,
     linear::TABLE,
     logic::TABLE,
     norm::TABLE,
@@ -112,6 +115,7 @@ const TABLES: &[&[Row]] = &[
     rearrange::TABLE,
     recurrent::TABLE,
     reduce::TABLE,
+    reshape::TABLE,
     resize::TABLE,
     select::TABLE,
     shift::TABLE,

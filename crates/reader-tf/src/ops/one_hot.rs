@@ -1,7 +1,7 @@
 //! Whole numbers as rows that are one at the number's place.
 
 use super::arithmetic::elementwise;
-use super::rearrange::expanded;
+use super::reshape::expanded;
 use super::{Call, MISFIT, Outputs, Row, any};
 use crate::build::Held;
 use crate::fold::Array;

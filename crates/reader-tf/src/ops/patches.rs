@@ -1,7 +1,7 @@
 //! Patches of an image as the channels of their place.
 
 use super::conv::Frame;
-use super::rearrange::joined_values;
+use super::join::joined_values;
 use super::{Call, MISFIT, Outputs, Row, any};
 use caribou_ir::op::{Pad, PadMode, Padding, Slice, SliceAxis, SpaceToDepth};
 
