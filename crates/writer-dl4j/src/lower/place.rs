@@ -2,7 +2,7 @@
 
 use super::{Lowered, Lowering, inexpressible};
 use crate::format::{Preprocessor, Vertex};
-use caribou_ir::op::Transpose;
+use caribou_ir::op::{Op, Transpose};
 use caribou_ir::{Node, Origin, ValueId};
 
 /// Where a value is found: axis `i` of the value is axis `order[i]` of the array that `vertex` makes.
@@ -103,7 +103,7 @@ impl Lowering<'_> {
             .iter()
             .zip(&self.inputs)
             .find(|(_, edge)| edge.name == name);
-        let plain = input.is_some_and(|(port, _)| self.uses[port.value.index()] == 1);
+        let plain = input.is_some_and(|(port, _)| self.is_read_in_one_order(port.value));
         for step in if plain {
             vec![permutation]
         } else {
@@ -116,6 +116,24 @@ impl Lowering<'_> {
         }
         self.permuted.insert(key, name.clone());
         Ok(name)
+    }
+
+    /// Whether an input has one reader, which takes it in an order of its own. What stands between values of the same shape
+    /// takes them in any: then the input is read as it is too.
+    fn is_read_in_one_order(&self, input: ValueId) -> bool {
+        let mut value = input;
+        while self.uses[value.index()] == 1 {
+            let mut readers = self.graph.nodes().map(|(_, node)| node);
+            match readers.find(|node| node.inputs.contains(&value)) {
+                Some(node) if matches!(node.op, Op::Transpose(_)) => value = node.outputs[0],
+                _ => return true,
+            }
+        }
+        let mut readers = self.graph.nodes().map(|(_, node)| node);
+        value != input
+            && !readers.any(|node| {
+                node.inputs.contains(&value) && matches!(node.op, Op::Elementwise(_) | Op::Concat(_))
+            })
     }
 
     pub(super) fn put(&mut self, value: ValueId, vertex: String, order: Vec<usize>) {

@@ -95,19 +95,17 @@ impl Lowering<'_> {
             return Ok(());
         }
         let mut place = self.forwards(value, origin)?;
+        let sizes = self.graph.shape(value).feature_sizes();
+        let mut sizes = super::volume::arranged(sizes, &place.order);
         for (axis, times) in repeated {
             if axis == 0 || times > 64 {
                 return Err(inexpressible(origin, format!("{times} repeats of axis {axis}")));
             }
-            let copies = vec![place.vertex.clone(); times];
-            place.vertex = self.vertex(
-                origin,
-                "",
-                Vertex::Merge {
-                    merge_axis: place.order[axis],
-                },
-                &copies,
-            );
+            let (copies, axis) = (vec![place.vertex.clone(); times], place.order[axis]);
+            place.vertex = self.side_by_side(origin, "", axis, &copies, &vec![sizes.clone(); times]);
+            if let Some(sizes) = &mut sizes {
+                sizes[axis - 1] *= times;
+            }
         }
         self.places.insert(node.outputs[0], place);
         Ok(())

@@ -1,7 +1,8 @@
 //! Parts of values.
 
+use super::volume::arranged;
 use super::{Kind, Lowered, Lowering, identity, inexpressible};
-use crate::format::{Base, LastTimeStep, Layer, Vertex};
+use crate::format::{Base, LastTimeStep, Layer, Preprocessor, Vertex};
 use caribou_ir::op::{Reverse, Slice, SliceAxis, Split};
 use caribou_ir::{Node, ValueId};
 
@@ -104,12 +105,34 @@ impl Lowering<'_> {
             *place = if i == axis { 1 } else { next };
             next += usize::from(i != axis);
         }
-        let input = self.array(value, &order, &node.origin)?;
+        let origin = &node.origin;
+        let input = self.array(value, &order, origin)?;
         let vertex = Vertex::Subset {
             from: range[0],
             to: range[1] - 1,
         };
-        let name = self.vertex(&node.origin, suffix, vertex, &[input]);
+        if rank <= 4 {
+            let name = self.vertex(origin, suffix, vertex, &[input]);
+            self.put(output, name, order);
+            return Ok(());
+        }
+        // The vertex does not run on more axes: those behind the first become one.
+        let sizes = arranged(self.graph.shape(value).feature_sizes(), &order);
+        let Some([first, rest @ ..]) = sizes.as_deref() else {
+            let message = format!("a part of one of {rank} axes, whose sizes must be known");
+            return Err(inexpressible(origin, message));
+        };
+        let all = rest.iter().product();
+        let reshaped = |input_shape: Vec<usize>, target_shape: Vec<usize>| Preprocessor::Reshape {
+            input_shape,
+            target_shape,
+            has_mini_batch_dimension: false,
+        };
+        let whole = [&[*first], rest].concat();
+        let part = [&[range[1] - range[0]], rest].concat();
+        let folded = self.preprocess(origin, "fold", reshaped(whole, vec![*first, all]), input);
+        let cut = self.vertex(origin, "part", vertex, &[folded]);
+        let name = self.preprocess(origin, suffix, reshaped(vec![part[0], all], part), cut);
         self.put(output, name, order);
         Ok(())
     }

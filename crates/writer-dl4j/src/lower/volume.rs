@@ -17,10 +17,21 @@ impl Lowering<'_> {
         sizes: &[Option<Vec<usize>>],
     ) -> String {
         let known: Option<Vec<&Vec<usize>>> = sizes.iter().map(Option::as_ref).collect();
-        let volumes = known.filter(|known| known.first().is_some_and(|sizes| sizes.len() == 4));
-        let Some(volumes) = volumes else {
+        let many = known.filter(|known| known.first().is_some_and(|sizes| sizes.len() >= 4));
+        let Some(many) = many else {
             return self.vertex(origin, suffix, Vertex::Merge { merge_axis: axis }, inputs);
         };
+        let mut merged = many[0].clone();
+        merged[axis - 1] = many.iter().map(|sizes| sizes[axis - 1]).sum();
+        if merged.len() > 4 {
+            // All axes in front become one, and all from the merged one on.
+            let folded = |sizes: &[usize]| {
+                let (before, behind) = sizes.split_at(axis - 1);
+                vec![before.iter().product(), behind.iter().product(), 1]
+            };
+            let sizes: Vec<[Vec<usize>; 2]> = many.iter().map(|sizes| [sizes.to_vec(), folded(sizes)]).collect();
+            return self.merged_folded(origin, suffix, inputs, &sizes, 2, [folded(&merged), merged]);
+        }
         // The last two axes become one, or the first two when the last are merged along.
         let first = if axis < 3 { 2 } else { 0 };
         let folded = |sizes: &[usize]| {
@@ -29,25 +40,38 @@ impl Lowering<'_> {
             folded[first] *= next;
             folded
         };
-        let mut flat = Vec::with_capacity(inputs.len());
-        for (input, sizes) in inputs.iter().zip(&volumes) {
-            let fold = Preprocessor::Reshape {
-                input_shape: sizes.to_vec(),
-                target_shape: folded(sizes),
-                has_mini_batch_dimension: false,
-            };
-            flat.push(self.preprocess(origin, "fold", fold, input.clone()));
-        }
-        let mut merged = volumes[0].clone();
-        merged[axis - 1] = volumes.iter().map(|sizes| sizes[axis - 1]).sum();
         let merge_axis = if axis < 3 { axis } else { axis - 1 };
-        let name = self.vertex(origin, "merge", Vertex::Merge { merge_axis }, &flat);
-        let unfold = Preprocessor::Reshape {
-            input_shape: folded(&merged),
-            target_shape: merged,
+        let sizes: Vec<[Vec<usize>; 2]> = many.iter().map(|sizes| [sizes.to_vec(), folded(sizes)]).collect();
+        self.merged_folded(origin, suffix, inputs, &sizes, merge_axis, [folded(&merged), merged])
+    }
+
+    /// Arrays side by side along `merge_axis` under another shape: `sizes` are of each what they are and what they become,
+    /// and the last what the whole becomes, and is.
+    fn merged_folded(
+        &mut self,
+        origin: &Origin,
+        suffix: &str,
+        inputs: &[String],
+        sizes: &[[Vec<usize>; 2]],
+        merge_axis: usize,
+        [folded, merged]: [Vec<usize>; 2],
+    ) -> String {
+        let reshaped = |input_shape: &[usize], target_shape: &[usize]| Preprocessor::Reshape {
+            input_shape: input_shape.to_vec(),
+            target_shape: target_shape.to_vec(),
             has_mini_batch_dimension: false,
         };
-        self.preprocess(origin, suffix, unfold, name)
+        let mut flat: Vec<String> = Vec::with_capacity(inputs.len());
+        for (i, (input, [own, folded])) in inputs.iter().zip(sizes).enumerate() {
+            // The same array is folded once.
+            let before = inputs[..i].iter().position(|other| other == input);
+            flat.push(match before {
+                Some(before) if sizes[before][0] == *own => flat[before].clone(),
+                _ => self.preprocess(origin, "fold", reshaped(own, folded), input.clone()),
+            });
+        }
+        let name = self.vertex(origin, "merge", Vertex::Merge { merge_axis }, &flat);
+        self.preprocess(origin, suffix, reshaped(&folded, &merged), name)
     }
 
     /// The channels from `start` to `end` of all `count` on `axes` spatial axes. Those of volumes are cropped, in the
