@@ -19,7 +19,7 @@ const UNTIED: Code = Code("D0110");
 pub(crate) fn has_layer(cell: &Cell) -> bool {
     let known = crate::lower::has_class;
     match cell {
-        Cell::Lstm(cell) => cell.peephole.is_none() && known(cell.activation) && known(cell.gate),
+        Cell::Lstm(cell) => known(cell.activation) && known(cell.gate),
         Cell::Simple(cell) => known(cell.activation),
         Cell::Gru(_) => false,
     }

@@ -1,7 +1,7 @@
 //! Recurrent layers.
 
 use super::{Kind, Lowered, Lowering, Placed, inexpressible, viewed};
-use crate::format::{Activation as Class, Base, Bidirectional, LSTM, Layer, SimpleRnn, Vertex};
+use crate::format::{Activation as Class, Base, Bidirectional, GravesLSTM, LSTM, Layer, SimpleRnn, Vertex};
 use crate::legalize;
 use caribou_ir::op::{Activation, Cell, Direction, Lstm, Merge, Recurrent};
 use caribou_ir::{Node, Origin, Tensor};
@@ -13,6 +13,8 @@ const GATES: [usize; 4] = [2, 1, 3, 0];
 struct Written {
     class: Class,
     gate: Option<Class>,
+    /// Whether its gates see its state.
+    peephole: bool,
     features: usize,
     units: usize,
     parameters: Vec<Tensor>,
@@ -26,7 +28,7 @@ fn function(function: Activation, origin: &Origin) -> Lowered<Class> {
 fn written(cell: &Cell, origin: &Origin) -> Lowered<Written> {
     let units = cell.units();
     let (weight, recurrent, bias, activation, gate, blocks) = match cell {
-        Cell::Lstm(cell) if cell.peephole.is_none() => (
+        Cell::Lstm(cell) => (
             &cell.weight,
             &cell.recurrent,
             &cell.bias,
@@ -42,7 +44,6 @@ fn written(cell: &Cell, origin: &Origin) -> Lowered<Written> {
             None,
             &[0][..],
         ),
-        Cell::Lstm(_) => return Err(inexpressible(origin, "an LSTM with peepholes")),
         Cell::Gru(_) => return Err(inexpressible(origin, "DL4J has no GRU")),
     };
     let mut parameters = Vec::new();
@@ -56,6 +57,15 @@ fn written(cell: &Cell, origin: &Origin) -> Lowered<Written> {
             )?);
         }
     }
+    let peephole = match cell {
+        Cell::Lstm(cell) => cell.peephole.as_ref(),
+        _ => None,
+    };
+    // Further columns of the recurrent matrix.
+    if let Some(peephole) = peephole {
+        let columns = [&peephole.forget, &peephole.output, &peephole.input];
+        parameters.extend(columns.into_iter().cloned());
+    }
     for &block in blocks {
         parameters.push(match bias {
             Some(bias) => viewed(bias.narrow(0, block * units, (block + 1) * units), origin)?,
@@ -65,6 +75,7 @@ fn written(cell: &Cell, origin: &Origin) -> Lowered<Written> {
     Ok(Written {
         class: function(activation, origin)?,
         gate: gate.map(|gate| function(gate, origin)).transpose()?,
+        peephole: peephole.is_some(),
         features: weight.shape()[0],
         units,
         parameters,
@@ -78,6 +89,15 @@ fn layer(written: &Written, base: Base) -> Layer {
     };
     let (nin, nout, rnn_data_format) = (written.features, written.units, "NCW".to_owned());
     match &written.gate {
+        Some(gate) if written.peephole => GravesLSTM {
+            base,
+            nin,
+            nout,
+            gate_activation_fn: gate.clone(),
+            forget_gate_bias_init: 1.0,
+            rnn_data_format,
+        }
+        .into(),
         Some(gate) => LSTM {
             base,
             nin,
@@ -109,7 +129,6 @@ impl Lowering<'_> {
         }
         let message = match cells.into_iter().find(|cell| !legalize::has_layer(cell)) {
             Some(Cell::Gru(_)) => "DL4J has no GRU".to_owned(),
-            Some(Cell::Lstm(cell)) if cell.peephole.is_some() => "an LSTM with peepholes".to_owned(),
             Some(Cell::Lstm(Lstm { activation, gate, .. })) => {
                 format!("DL4J has no LSTM with the functions {activation:?} and {gate:?}")
             }
