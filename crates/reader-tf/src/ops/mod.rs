@@ -16,6 +16,7 @@ mod norm;
 mod one_hot;
 mod passing;
 mod patches;
+mod pieces;
 mod pool;
 mod quantize;
 mod rearrange;
@@ -26,6 +27,7 @@ mod reshape;
 mod resize;
 mod select;
 mod shift;
+mod slice;
 mod source;
 
 pub(crate) use call::{Call, Found};
@@ -110,6 +112,7 @@ const TABLES: &[&[Row]] = &[
     one_hot::TABLE,
     patches::TABLE,
     passing::TABLE,
+    pieces::TABLE,
     pool::TABLE,
     quantize::TABLE,
     rearrange::TABLE,
@@ -119,6 +122,7 @@ const TABLES: &[&[Row]] = &[
     resize::TABLE,
     select::TABLE,
     shift::TABLE,
+    slice::TABLE,
     source::TABLE,
 ];
 

@@ -1,11 +1,13 @@
-//! Axes in another order, values repeated and padded.
+//! Axes in another order, elements of an axis in reverse, values repeated and padded.
 
 use super::{Call, Outputs, Row, any};
 use crate::build::Held;
-use caribou_ir::op::{Pad, PadMode, Tile};
+use caribou_ir::op::{Pad, PadMode, Reverse, Tile};
 
 pub(super) const TABLE: &[Row] = &[
     any("Transpose", &[], transpose),
+    any("ReverseV2", &[], reverse),
+    any("ReverseSequence", &["seq_dim", "batch_dim"], reverse_sequence),
     any("Tile", &[], tile),
     any("Pad", &[], pad),
     any("PadV2", &[], pad),
@@ -37,6 +39,43 @@ fn transpose(call: &mut Call<'_, '_>) -> Outputs {
             call.gives(y)
         }
     }
+}
+
+fn reverse(call: &mut Call<'_, '_>) -> Outputs {
+    match call.input(0)?.clone() {
+        Held::Known(mut array) => {
+            for axis in call.integers(1)? {
+                let axis = call.axis(axis, array.rank())?;
+                array = call.folded(array.reversed(axis))?;
+            }
+            Ok(vec![Held::Known(array)])
+        }
+        Held::Value(mut y, _) => {
+            for axis in call.integers(1)? {
+                let axis = call.axis(axis, call.rank(y))?;
+                if axis == 0 {
+                    return Err(call.option("it reverses the examples of a batch"));
+                }
+                y = call.apply(Reverse { axis }, &[y])?;
+            }
+            call.gives(y)
+        }
+    }
+}
+
+/// Sequences whose lengths are all that of the axis.
+fn reverse_sequence(call: &mut Call<'_, '_>) -> Outputs {
+    let x = call.value(0)?;
+    let (axis, batch) = (call.whole("seq_dim", 0)?, call.whole("batch_dim", 0)?);
+    let axis = call.axis(axis, call.rank(x))?;
+    let lengths = call.integers(1)?;
+    let size = call.size(x, axis)?;
+    if axis == 0 || batch != 0 || lengths.iter().any(|&length| length != size as i64) {
+        let message = format!("it reverses the first {lengths:?} of {size} elements of axis {axis}");
+        return Err(call.option(message));
+    }
+    let y = call.apply(Reverse { axis }, &[x])?;
+    call.gives(y)
 }
 
 fn tile(call: &mut Call<'_, '_>) -> Outputs {

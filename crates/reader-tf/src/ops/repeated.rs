@@ -259,7 +259,7 @@ fn keeps_examples(call: &mut Call<'_, '_>) -> Found<bool> {
         "Split" => call.axis(call.integer(0)?, rank)? != 0,
         "SplitV" => call.axis(call.integer(2)?, rank)? != 0,
         "Unpack" => call.axis(call.whole("axis", 0)?, rank)? != 0,
-        "StridedSlice" => super::select::leaves_first_axis(call, rank)?,
+        "StridedSlice" => super::slice::leaves_first_axis(call, rank)?,
         "MatMul" => call.repeated == [true, false] && !call.flag("transpose_a", false)?,
         "GatherV2" => {
             let axis = call.axis(call.integer(2)?, rank)?;
