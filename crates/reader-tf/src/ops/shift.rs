@@ -1,7 +1,7 @@
 //! Elements moved along an axis, and added up along it.
 
-use super::linear::dense;
 use super::join::joined_values;
+use super::linear::dense;
 use super::{Call, Found, Outputs, Row, any, real};
 use crate::build::Held;
 use crate::fold;

@@ -29,7 +29,8 @@ impl Lowering<'_> {
                 let (before, behind) = sizes.split_at(axis - 1);
                 vec![before.iter().product(), behind.iter().product(), 1]
             };
-            let sizes: Vec<[Vec<usize>; 2]> = many.iter().map(|sizes| [sizes.to_vec(), folded(sizes)]).collect();
+            let sizes: Vec<[Vec<usize>; 2]> =
+                many.iter().map(|sizes| [sizes.to_vec(), folded(sizes)]).collect();
             return self.merged_folded(origin, suffix, inputs, &sizes, 2, [folded(&merged), merged]);
         }
         // The last two axes become one, or the first two when the last are merged along.
@@ -42,7 +43,14 @@ impl Lowering<'_> {
         };
         let merge_axis = if axis < 3 { axis } else { axis - 1 };
         let sizes: Vec<[Vec<usize>; 2]> = many.iter().map(|sizes| [sizes.to_vec(), folded(sizes)]).collect();
-        self.merged_folded(origin, suffix, inputs, &sizes, merge_axis, [folded(&merged), merged])
+        self.merged_folded(
+            origin,
+            suffix,
+            inputs,
+            &sizes,
+            merge_axis,
+            [folded(&merged), merged],
+        )
     }
 
     /// Arrays side by side along `merge_axis` under another shape: `sizes` are of each what they are and what they become,
