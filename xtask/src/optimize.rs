@@ -2,13 +2,11 @@
 
 use crate::Failure;
 use crate::case::Case;
-use crate::judge::{Judge, Request};
+use crate::judge::Judge;
 use crate::normalizers;
-use crate::smaller;
+use crate::smaller::{self, stock};
 use crate::verdict::{self, Verdict};
-use crate::verify::{
-    Change, Converted, Verdicts, convert_changed, difference, judged, lock, permuted, written,
-};
+use crate::verify::{Change, Converted, Verdicts, convert_changed, difference, within};
 use caribou_ir::{Graph, Rewrite, ValidGraph, Validator};
 use caribou_optimize::OptimizeError;
 use caribou_optimize::kernels::Scheme;
@@ -68,7 +66,11 @@ pub(crate) fn verdicts(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -
     verdicts.push((FIRST, label.clone(), same(case, &before, &converted)?));
     if let Some(judge) = judge {
         let expected = case.arrays(&case.outputs)?;
-        verdicts.push((FIRST + 1, label, stock(case, &converted, expected, judge, work)?));
+        verdicts.push((
+            FIRST + 1,
+            label,
+            stock(case, &converted, expected, judge, case.tolerance, false, work)?,
+        ));
     }
     Ok(verdicts)
 }
@@ -182,7 +184,7 @@ fn changed(case: &Case, judge: Option<&Mutex<Judge>>, work: &Path) -> Result<Ver
             Err(findings) => Verdict::Refused(verdict::shortened(&findings)),
             Ok(converted) => match Session::new(&converted.graph).run(&fed(case, &converted)?) {
                 Err(error) => Verdict::Wrong(error.to_string()),
-                Ok(expected) => stock(case, &converted, expected, judge, work)?,
+                Ok(expected) => stock(case, &converted, expected, judge, case.tolerance, false, work)?,
             },
         };
         verdicts.push((FIRST + 2, label, verdict));
@@ -201,40 +203,7 @@ fn same(case: &Case, before: &ValidGraph, after: &Converted) -> Result<Verdict, 
     let inputs = case.arrays(&case.inputs)?;
     let run = |graph| Session::new(graph).run(&inputs);
     Ok(match (run(before), run(&after.graph)) {
-        (Ok(expected), Ok(found)) => match difference(&expected, &found) {
-            Ok(error) if error <= TOLERANCE => Verdict::Right(error),
-            Ok(error) => Verdict::Wrong(format!("relative difference {error:.1e}")),
-            Err(message) => Verdict::Wrong(message),
-        },
+        (Ok(expected), Ok(found)) => within(&expected, &found, TOLERANCE),
         (Err(error), _) | (_, Err(error)) => Verdict::Wrong(error.to_string()),
     })
-}
-
-/// What stock DL4J computes from the archive, against these arrays in the source's axis order.
-fn stock(
-    case: &Case,
-    converted: &Converted,
-    expected: Vec<ndarray::ArrayD<f32>>,
-    judge: &Mutex<Judge>,
-    work: &Path,
-) -> Result<Verdict, Failure> {
-    let ports = &converted.report;
-    let request = Request {
-        tolerance: case.tolerance,
-        archive: converted.archive.clone(),
-        inputs: written(&permuted(fed(case, converted)?, &ports.inputs), "in", work)?,
-        prefix: work.join("out"),
-        fit: false,
-        training: None,
-    };
-    let answer = lock(judge).run(&request)?;
-    if !answer.ok {
-        return Ok(Verdict::Wrong(answer.error));
-    }
-    let expected = permuted(expected, &ports.outputs);
-    let mut found = Vec::with_capacity(expected.len());
-    for i in 0..expected.len() {
-        found.push(ndarray_npy::read_npy(work.join(format!("out{i}.npy")))?);
-    }
-    Ok(judged(case, &expected, &found))
 }

@@ -338,8 +338,13 @@ pub(crate) fn difference(expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> Res
 }
 
 pub(crate) fn judged(case: &Case, expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> Verdict {
+    within(expected, found, case.tolerance)
+}
+
+/// Whether the arrays differ by no more than the tolerance.
+pub(crate) fn within(expected: &[ArrayD<f32>], found: &[ArrayD<f32>], tolerance: f64) -> Verdict {
     match difference(expected, found) {
-        Ok(error) if error <= case.tolerance => Verdict::Right(error),
+        Ok(error) if error <= tolerance => Verdict::Right(error),
         Ok(error) => Verdict::Wrong(format!("relative error {error:.1e}")),
         Err(message) => Verdict::Wrong(message),
     }

@@ -14,7 +14,7 @@ use caribou_ir::{
 };
 use caribou_optimize::memory;
 use caribou_reader_dl4j::Dl4jReader;
-use caribou_runtime::{Array, Session};
+use caribou_runtime::{Array, Largest, Session};
 use caribou_writer_dl4j::{Compression, Dl4jWriter};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -446,9 +446,20 @@ fn verify(
         };
         arrays.into_iter().zip(ports).map(permute).collect()
     };
+    let mut most = Largest::default();
     let found = Session::new(&written)
-        .run(&permuted(examples.inputs, &report.inputs))
+        .run_observed(
+            &permuted(examples.inputs, &report.inputs),
+            &mut |node, outputs| {
+                most.observe(node, outputs);
+            },
+        )
         .map_err(|error| Failure::Differ(format!("the archive can't be run: {error}")))?;
+    if let Some((origin, magnitude)) = most.beyond(precision) {
+        return Err(Failure::Differ(format!(
+            "{origin}: its values reach {magnitude:.1e}, more than 16-bit numbers do: write it with --precision single, or bfloat16"
+        )));
+    }
     let differences =
         model::differences(&permuted(examples.outputs, &report.outputs), &found).map_err(Failure::Differ)?;
     let tolerance = match roundoff(precision) {

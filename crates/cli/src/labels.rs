@@ -1,4 +1,4 @@
-//! What the examples are, to tell how many of them a classifier gets right.
+//! What the examples are, or each step or place of them, to tell how many a classifier gets right.
 
 use crate::failure::Failure;
 use crate::npy::Rows;
@@ -15,13 +15,15 @@ struct Classes {
     /// The number and the name of the output.
     output: usize,
     name: String,
-    /// The class of each example.
+    /// The axis of the classes.
+    axis: usize,
+    /// The class of each example, or of each step or place of each.
     classes: Vec<usize>,
     /// The share that the source gets right.
     before: f64,
 }
 
-/// The share of examples that are right at an output.
+/// The share of examples, or of their steps or places, that are right at an output.
 pub(crate) struct Accuracy {
     pub(crate) output: String,
     pub(crate) before: f64,
@@ -63,12 +65,20 @@ impl Labels {
             let rows = Rows::of(&source)?;
             let examples = rows.shape().first().copied().unwrap_or(0);
             let labels = rows.rows(0..examples);
-            let classes = classes(&labels, &expected[output])
+            let shape = expected[output].shape();
+            let axis = ports[output].layout.channel_axis(shape.len());
+            let axis = axis.ok_or_else(|| {
+                fail(format!(
+                    "output {name} gives an array of shape {shape:?}: expected [examples, classes]"
+                ))
+            })?;
+            let classes = classes(&labels, &expected[output], axis)
                 .map_err(|message| fail(format!("output {name}: {message}")))?;
-            let before = share(&classes, &expected[output]);
+            let before = share(&classes, &expected[output], axis);
             outputs.push(Classes {
                 output,
                 name,
+                axis,
                 classes,
                 before,
             });
@@ -81,7 +91,7 @@ impl Labels {
         let accuracy = |labels: &Classes| Accuracy {
             output: labels.name.clone(),
             before: labels.before,
-            after: share(&labels.classes, &found[labels.output]),
+            after: share(&labels.classes, &found[labels.output], labels.axis),
         };
         self.outputs.iter().map(accuracy).collect()
     }
@@ -93,54 +103,56 @@ pub(crate) fn loss(accuracies: &[Accuracy]) -> f64 {
     losses.fold(0.0, f64::max)
 }
 
-/// The class of each example, of indices `[N]` or `[N, 1]` or of rows `[N, C]` with one 1.
-fn classes(labels: &Array, output: &Array) -> Result<Vec<usize>, String> {
-    let &[examples, width] = output.shape() else {
-        return Err(format!(
-            "it gives an array of shape {:?}: expected [examples, classes]",
-            output.shape()
-        ));
-    };
+/// The classes along this axis of the output: of indices, one for each example, step or place, or of an array like the output
+/// with one 1 among zeros.
+fn classes(labels: &Array, output: &Array, axis: usize) -> Result<Vec<usize>, String> {
+    let mut without = output.shape().to_vec();
+    let width = without.remove(axis);
     // One number tells two classes apart.
     let count = width.max(2);
-    let indices = match *labels.shape() {
-        [n] | [n, 1] if n == examples => true,
-        [n, c] if n == examples && c == width => false,
-        _ => {
-            return Err(format!(
-                "expected classes of shape [{examples}] or rows with one 1 of shape [{examples}, {width}], found {:?}",
-                labels.shape()
-            ));
-        }
-    };
-    if indices {
+    let mut kept = output.shape().to_vec();
+    kept[axis] = 1;
+    if labels.shape() == without || labels.shape() == kept {
         let class =
             |(row, &label): (usize, &f32)| match label >= 0.0 && label.fract() == 0.0 && label < count as f32
             {
                 true => Ok(label as usize),
                 false => Err(format!(
-                    "example {row} is {label}: expected a class from 0 to {}",
+                    "label {row} is {label}: expected a class from 0 to {}",
                     count - 1
                 )),
             };
         return labels.iter().enumerate().map(class).collect();
     }
-    let class = |(row, label): (usize, ndarray::ArrayViewD<f32>)| {
+    if labels.shape() != output.shape() {
+        return Err(format!(
+            "expected classes of shape {without:?}, or ones among zeros of shape {:?}, found {:?}",
+            output.shape(),
+            labels.shape()
+        ));
+    }
+    let class = |(row, label): (usize, ndarray::ArrayView1<f32>)| {
         let ones = label.iter().filter(|&&value| value == 1.0).count();
         let zeros = label.iter().filter(|&&value| value == 0.0).count();
         let place = label.iter().position(|&value| value == 1.0);
         place
             .filter(|_| ones == 1 && ones + zeros == width)
-            .ok_or_else(|| format!("example {row} is no row of zeros with one 1"))
+            .ok_or_else(|| format!("label {row} is not one 1 among zeros"))
     };
-    labels.axis_iter(Axis(0)).enumerate().map(class).collect()
+    labels
+        .lanes(Axis(axis))
+        .into_iter()
+        .enumerate()
+        .map(class)
+        .collect()
 }
 
-/// The share of examples whose largest output is that of their class; of one output, whether it is above 1/2. Outputs that are no
-/// numbers are wrong.
-fn share(classes: &[usize], outputs: &Array) -> f64 {
+/// The share of examples, steps or places whose largest output is that of their class; of one output, whether it is above 1/2.
+/// Outputs that are no numbers are wrong.
+fn share(classes: &[usize], outputs: &Array, axis: usize) -> f64 {
     let right = outputs
-        .axis_iter(Axis(0))
+        .lanes(Axis(axis))
+        .into_iter()
         .zip(classes)
         .filter(|(row, class)| predicted(row.iter().copied()) == Some(**class))
         .count();
@@ -166,7 +178,7 @@ fn predicted(row: impl ExactSizeIterator<Item = f32>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{classes, predicted};
+    use super::{classes, predicted, share};
     use caribou_runtime::Array;
 
     fn array(shape: &[usize], values: &[f32]) -> Array {
@@ -177,10 +189,10 @@ mod tests {
     fn classes_are_read_from_indices_and_from_rows() {
         let output = array(&[2, 3], &[0.0; 6]);
         let expected = Ok(vec![2, 0]);
-        assert_eq!(classes(&array(&[2], &[2.0, 0.0]), &output), expected);
-        assert_eq!(classes(&array(&[2, 1], &[2.0, 0.0]), &output), expected);
+        assert_eq!(classes(&array(&[2], &[2.0, 0.0]), &output, 1), expected);
+        assert_eq!(classes(&array(&[2, 1], &[2.0, 0.0]), &output, 1), expected);
         let rows = array(&[2, 3], &[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
-        assert_eq!(classes(&rows, &output), expected);
+        assert_eq!(classes(&rows, &output, 1), expected);
         for wrong in [
             array(&[3], &[0.0; 3]),
             array(&[3, 1], &[0.0; 3]),
@@ -189,8 +201,23 @@ mod tests {
             array(&[2, 3], &[0.0; 6]),
             array(&[2, 2], &[1.0, 0.0, 0.0, 1.0]),
         ] {
-            assert!(classes(&wrong, &output).is_err(), "{wrong}");
+            assert!(classes(&wrong, &output, 1).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn steps_and_places_have_classes_of_their_own() {
+        // Two steps of one example, of three classes; the same with the classes first.
+        let steps = array(&[1, 2, 3], &[0.1, 0.8, 0.1, 0.6, 0.2, 0.2]);
+        let first = array(&[1, 3, 2], &[0.1, 0.6, 0.8, 0.2, 0.1, 0.2]);
+        for (output, axis) in [(&steps, 2), (&first, 1)] {
+            let labels = classes(&array(&[1, 2], &[1.0, 2.0]), output, axis);
+            assert_eq!(labels, Ok(vec![1, 2]));
+            assert_eq!(share(&[1, 2], output, axis), 0.5);
+        }
+        let ones = array(&[1, 3, 2], &[0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(classes(&ones, &first, 1), Ok(vec![1, 2]));
+        assert!(classes(&array(&[1, 3], &[0.0; 3]), &steps, 2).is_err());
     }
 
     #[test]

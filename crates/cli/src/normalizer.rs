@@ -3,8 +3,8 @@
 use crate::command::run::array;
 use caribou_ir::op::{Constant, Elementwise, ElementwiseKind, Op, Unary, UnaryKind};
 use caribou_ir::{
-    Confidence, Graph, Import, LayerTraining, Layout, Normalizer, Origin, ReadError, ReadOptions, Reader,
-    ShapeError, Source, Tensor, ValueId,
+    Confidence, Graph, Import, LayerTraining, Normalizer, Origin, ReadError, ReadOptions, Reader, ShapeError,
+    Source, Tensor, ValueId,
 };
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -140,10 +140,7 @@ impl Reader for Normalizing {
 fn channels(graph: &Graph) -> Option<(usize, usize)> {
     let port = graph.inputs().first()?;
     let shape = graph.shape(port.value);
-    let axis = match port.layout {
-        Layout::ChannelsLast | Layout::Sequence => shape.rank().checked_sub(1)?,
-        Layout::ChannelsFirst | Layout::Plain => 1,
-    };
+    let axis = port.layout.channel_axis(shape.rank())?;
     Some((axis, shape.size(axis)?))
 }
 

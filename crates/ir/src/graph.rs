@@ -83,6 +83,15 @@ impl Layout {
             _ => (0..rank).collect(),
         }
     }
+
+    /// The axis of the channels, features or classes of an array of this layout and rank; nothing where there is none.
+    pub fn channel_axis(self, rank: usize) -> Option<usize> {
+        let axis = match self {
+            Self::ChannelsLast | Self::Sequence => rank.checked_sub(1)?,
+            Self::ChannelsFirst | Self::Plain => 1,
+        };
+        (axis < rank).then_some(axis)
+    }
 }
 
 /// An input or output of the graph. Its value has the axis order of the source.

@@ -41,7 +41,8 @@ fn is_identity(permutation: &[usize]) -> bool {
     permutation.iter().enumerate().all(|(i, &axis)| i == axis)
 }
 
-fn inverse(permutation: &[usize]) -> Vec<usize> {
+/// The permutation that undoes another: axis `permutation[i]` of its result is axis `i`.
+pub fn inverse(permutation: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; permutation.len()];
     for (i, &axis) in permutation.iter().enumerate() {
         inverse[axis] = i;

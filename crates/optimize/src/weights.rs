@@ -3,6 +3,7 @@
 
 use crate::OptimizeError;
 use crate::kernels::{KernelError, Kernels};
+use caribou_ir::layout::inverse;
 use caribou_ir::op::{Op, Operator};
 use caribou_ir::{Graph, NodeId, Origin, Tensor};
 
@@ -131,12 +132,8 @@ impl Weight {
     ) -> Result<Tensor, OptimizeError> {
         let read = OptimizeError::tensor(&self.origin);
         let sizes: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
-        let mut inverse = vec![0; order.len()];
-        for (i, &axis) in order.iter().enumerate() {
-            inverse[axis] = i;
-        }
         let stored = Tensor::from_values(&sizes, values).map_err(&read)?;
-        let viewed = stored.permute(&inverse).map_err(&read)?;
+        let viewed = stored.permute(&inverse(order)).map_err(&read)?;
         let mut parameters = graph.op_mut(self.node).parameters_mut();
         if let Some((_, tensor)) = parameters.get_mut(self.position) {
             **tensor = viewed;

@@ -7,11 +7,13 @@
 mod compare;
 mod evaluate;
 mod exec;
+mod largest;
 mod seeded;
 mod session;
 
 pub use compare::{Difference, ShapeMismatch, compare};
 pub use evaluate::evaluate;
+pub use largest::Largest;
 pub use seeded::seeded_inputs;
 pub use session::{RunError, Session};
 

@@ -4,7 +4,7 @@ use crate::Compression;
 use crate::format::array::{ArrayType, row_header};
 use crate::format::normalizer_entry;
 use crate::format::{
-    COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, Layer, MODEL, ModelEntry,
+    COEFFICIENTS, CONFIGURATION, ComputationGraphConfiguration, Configuration, MODEL, ModelEntry,
     MultiLayerConfiguration, NO_PARAMETERS, NORMALIZER, NeuralNetConfiguration, QUANTIZATION, UPDATER_STATE,
     Vertex, to_ascii_json,
 };
@@ -121,6 +121,7 @@ pub(crate) fn write(
         layers,
         rewrites,
         findings,
+        single_only,
         state,
     } = network;
     report.layers = layers;
@@ -128,9 +129,8 @@ pub(crate) fn write(
     report.findings = findings;
     if dtype != ArrayType::Float {
         report.findings.push(slower(dtype));
-        let unrunnable = vertices.iter().filter(|placed| is_transposed(&placed.kind));
-        for placed in unrunnable {
-            report.findings.push(unrunnable_in(dtype, &placed.name));
+        for origin in &single_only {
+            report.findings.push(unrunnable_in(dtype, origin));
         }
     }
     let mut configuration = configuration(inputs, outputs, vertices).map_err(json)?;
@@ -197,41 +197,43 @@ pub(crate) fn write(
     Ok(report)
 }
 
-/// That a vertex computes with a number that half precision has not: compositions of steps do.
+/// That a vertex does what can't be done in half precision: it computes with a number that HALF has not, as compositions of
+/// steps do, or it is stock DL4J's attention.
 fn beyond_half(placed: &Placed) -> Option<Finding> {
-    let Kind::Vertex(Vertex::Scale { scale_factor: number } | Vertex::Shift { shift_factor: number }) =
-        &placed.kind
-    else {
+    let Kind::Vertex(vertex) = &placed.kind else {
         return None;
     };
-    let largest = half::f16::MAX.to_f64();
-    (number.abs() > largest).then(|| {
-        let message = format!(
-            "it is composed with the number {number:e}, which HALF does not hold: {largest} is its largest"
-        );
-        Finding::error(
-            crate::stream::TOO_LARGE,
-            &Origin::new(&*placed.source, "Scale"),
-            message,
-        )
-        .with_help("write it with --precision single, or bfloat16")
-    })
-}
-
-/// Whether it is a transposed convolution: stock DL4J's mixes 16-bit numbers with 32-bit ones, and throws.
-fn is_transposed(kind: &Kind) -> bool {
-    let Kind::Layer { layer, .. } = kind else {
-        return false;
+    let (code, message) = match vertex {
+        Vertex::Attention { .. } => (
+            UNRUNNABLE,
+            "stock DL4J's attention over a length that is not known gives no numbers in HALF".to_owned(),
+        ),
+        Vertex::Scale { scale_factor: number } | Vertex::Shift { shift_factor: number } => {
+            let largest = half::f16::MAX.to_f64();
+            let why = if number.abs() > largest {
+                format!("HALF does not hold: {largest} is its largest")
+            } else if *number != 0.0 && half::f16::from_f64(number.abs()) == half::f16::ZERO {
+                "HALF rounds to 0".to_owned()
+            } else {
+                return None;
+            };
+            (
+                crate::stream::TOO_LARGE,
+                format!("it is composed with the number {number:e}, which {why}"),
+            )
+        }
+        _ => return None,
     };
-    matches!(layer, Layer::Deconvolution2D(_) | Layer::Deconvolution3D(_))
+    let origin = Origin::new(&*placed.source, vertex.class());
+    Some(Finding::error(code, &origin, message).with_help("write it with --precision single, or bfloat16"))
 }
 
-fn unrunnable_in(dtype: ArrayType, layer: &str) -> Finding {
+/// That a layer can't be run: stock DL4J mixes 16-bit numbers with 32-bit ones there.
+fn unrunnable_in(dtype: ArrayType, origin: &Origin) -> Finding {
     let name = dtype.name();
     let message =
-        format!("on a CPU stock DL4J can't run transposed convolutions of {name} numbers: it throws");
-    let origin = Origin::new(layer, "Deconvolution");
-    Finding::warning(UNRUNNABLE, &origin, message)
+        format!("on a CPU stock DL4J can't run norms over images or sequences of {name} numbers: it throws");
+    Finding::warning(UNRUNNABLE, origin, message)
         .with_help("net.convertDataType(DataType.FLOAT) makes it one of 32-bit numbers when it is loaded")
 }
 
@@ -246,8 +248,10 @@ fn slower(dtype: ArrayType) -> Finding {
             "on a CPU stock DL4J runs a network of {name} numbers 10 to 20 times slower than one of FLOAT"
         ),
     };
-    Finding::new(Severity::Warning, SIXTEEN_BITS, None, message)
-        .with_help("net.convertDataType(DataType.FLOAT) makes it one of 32-bit numbers when it is loaded")
+    Finding::new(Severity::Warning, SIXTEEN_BITS, None, message).with_help(format!(
+        "feed it arrays of its own type, x.castTo(DataType.{name}): some layers throw on others; or let \
+         net.convertDataType(DataType.FLOAT) make it one of 32-bit numbers when it is loaded"
+    ))
 }
 
 /// A chain of layers where the network is one, else a graph.

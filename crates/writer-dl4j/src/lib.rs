@@ -14,8 +14,8 @@ mod stream;
 pub use lower::ArchiveLayout;
 
 use caribou_ir::{
-    Code, Finding, Findings, Layout, Normalizer, Origin, Report, Severity, ShapeError, Sink, ValidGraph,
-    WriteError, WriteOptions, Writer,
+    Code, Finding, Findings, Normalizer, Origin, Report, Severity, ShapeError, Sink, ValidGraph, WriteError,
+    WriteOptions, Writer,
 };
 
 /// A composition that does not fit the shapes of its inputs.
@@ -95,10 +95,7 @@ fn misplaced(normalizer: Option<&Normalizer>, model: &ValidGraph, inputs: &[lowe
     let channels = normalizer?.channels()?;
     let (port, edge) = (model.inputs().first()?, inputs.first()?);
     let shape = model.shape(port.value).permuted(&edge.permutation);
-    let axis = match port.layout {
-        Layout::ChannelsLast | Layout::Sequence => shape.rank() - 1,
-        Layout::ChannelsFirst | Layout::Plain => 1,
-    };
+    let axis = port.layout.channel_axis(shape.rank())?;
     let place = edge.permutation.iter().position(|&of| of == axis)?;
     let message = match shape.size(1) {
         _ if place != 1 => {

@@ -157,13 +157,13 @@ impl End<'_, '_> {
                 self.apply(Noise { kind }, x)
             }
             Block::Activation(function) => {
-                let axis = layout::channels(self.order, self.rank(x));
+                let axis = self.channels(x);
                 function.op(axis).map_or(Ok(x), |op| self.apply(op, x))
             }
             Block::Flatten => self.flatten(x),
             Block::GlobalPool(kind) => {
                 let rank = self.rank(x);
-                let channels = layout::channels(self.order, rank);
+                let channels = self.channels(x);
                 let axes: Vec<usize> = (1..rank).filter(|&axis| axis != channels).collect();
                 if axes.is_empty() {
                     let message = "there is nothing to pool: its input has no space or time";
@@ -184,6 +184,11 @@ impl End<'_, '_> {
         }
     }
 
+    /// The axis of the channels; there are a batch and one axis more at least.
+    fn channels(&self, x: ValueId) -> usize {
+        self.order.channel_axis(self.rank(x)).unwrap_or(1)
+    }
+
     fn flatten(&mut self, x: ValueId) -> Result<ValueId, TransferError> {
         self.order = Layout::Plain;
         if self.rank(x) == 2 {
@@ -193,7 +198,7 @@ impl End<'_, '_> {
     }
 
     fn batch_norm(&mut self, x: ValueId, initialiser: &mut Initialiser) -> Result<ValueId, TransferError> {
-        let axis = layout::channels(self.order, self.rank(x));
+        let axis = self.channels(x);
         let Some(channels) = self.rebuild.new.shape(x).size(axis) else {
             let message = "the number of channels that it reads is not known";
             return Err(TransferError::layer(OPTION, self.origin, message));
@@ -220,7 +225,7 @@ impl End<'_, '_> {
     ) -> Result<ValueId, TransferError> {
         let mut y = if self.rank(x) > 3 { self.flatten(x)? } else { x };
         // Steps first: a dense layer is applied to the last axis.
-        let turned = self.rank(y) == 3 && layout::channels(self.order, 3) == 1;
+        let turned = self.rank(y) == 3 && self.channels(y) == 1;
         let swap = Transpose {
             permutation: vec![0, 2, 1],
         };

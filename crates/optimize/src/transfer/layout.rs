@@ -17,14 +17,6 @@ pub(super) fn of(graph: &Graph, value: ValueId) -> Layout {
     }
 }
 
-/// The axis of the channels.
-pub(super) fn channels(layout: Layout, rank: usize) -> usize {
-    match layout {
-        Layout::ChannelsLast | Layout::Sequence => rank.saturating_sub(1),
-        Layout::ChannelsFirst | Layout::Plain => 1,
-    }
-}
-
 /// The axis of the channels of a value, from the node that made it.
 fn follow(graph: &Graph, value: ValueId) -> Option<usize> {
     let (mut value, mut axes): (ValueId, Vec<Vec<usize>>) = (value, Vec::new());
@@ -33,7 +25,7 @@ fn follow(graph: &Graph, value: ValueId) -> Option<usize> {
         let node = match graph.value(value).producer {
             Producer::Input(position) => match graph.inputs()[position].layout {
                 Layout::Plain => return None,
-                layout => break channels(layout, rank),
+                layout => break layout.channel_axis(rank)?,
             },
             Producer::Node(id, _) => graph.node(id),
         };

@@ -61,6 +61,7 @@ impl Lowering<'_> {
             layers: self.layers,
             rewrites: self.rewrites,
             findings: self.findings,
+            single_only: self.single_only,
         })
     }
 }

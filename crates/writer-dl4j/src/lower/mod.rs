@@ -26,10 +26,11 @@ mod volume;
 
 pub(crate) use activation::has_class;
 pub(crate) use conv::pads_as;
-use place::{Place, identity, inverse};
+use place::{Place, identity};
 
 use crate::format::{Base, Layer, Preprocessor, Updater, Vertex};
 use crate::legalize::Legal;
+use caribou_ir::layout::inverse;
 use caribou_ir::op::{Op, Operator};
 use caribou_ir::{Code, Dim, Finding, Findings, Graph, LayerReport, Node, Origin, Rewrite, Tensor, ValueId};
 use std::collections::{HashMap, HashSet};
@@ -81,6 +82,8 @@ pub(crate) struct Network {
     pub(crate) layers: Vec<LayerReport>,
     pub(crate) rewrites: Vec<Rewrite>,
     pub(crate) findings: Findings,
+    /// Norms that stock DL4J throws in when their numbers have 16 bits.
+    pub(crate) single_only: Vec<Origin>,
     /// What the optimiser remembers, when training is to go on from there.
     pub(crate) state: Option<training::State>,
 }
@@ -142,6 +145,7 @@ pub(crate) struct Lowering<'g> {
     layers: Vec<LayerReport>,
     rewrites: Vec<Rewrite>,
     findings: Findings,
+    single_only: Vec<Origin>,
 }
 
 impl<'g> Lowering<'g> {
@@ -179,6 +183,7 @@ impl<'g> Lowering<'g> {
             layers: Vec::new(),
             rewrites: Vec::new(),
             findings,
+            single_only: Vec::new(),
         };
         for port in graph.inputs() {
             let rank = graph.shape(port.value).rank();

@@ -271,6 +271,9 @@ impl Lowering<'_> {
             eps: op.epsilon,
         };
         let name = self.vertex(&node.origin, "", vertex, &[place.vertex]);
+        if rank > 2 {
+            self.single_only.push(node.origin.clone());
+        }
         self.put(node.outputs[0], name, place.order);
         Ok(())
     }

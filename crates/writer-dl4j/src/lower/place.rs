@@ -178,14 +178,6 @@ pub(super) fn identity(rank: usize) -> Vec<usize> {
     (0..rank).collect()
 }
 
-pub(super) fn inverse(permutation: &[usize]) -> Vec<usize> {
-    let mut inverse = vec![0; permutation.len()];
-    for (i, &axis) in permutation.iter().enumerate() {
-        inverse[axis] = i;
-    }
-    inverse
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

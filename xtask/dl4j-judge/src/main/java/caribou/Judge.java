@@ -106,7 +106,7 @@ public final class Judge {
         answer.put("parameters", model.numParams());
         List<INDArray> inputs = new ArrayList<>();
         for (JsonNode input : request.get("inputs")) {
-            inputs.add(Nd4j.createFromNpyFile(new File(input.asText())).castTo(DataType.FLOAT).dup('c'));
+            inputs.add(Nd4j.createFromNpyFile(new File(input.asText())).castTo(type(model)).dup('c'));
         }
         INDArray[] in = inputs.toArray(new INDArray[0]);
         INDArray[] before = Arrays.stream(in).map(INDArray::dup).toArray(INDArray[]::new);
@@ -149,6 +149,13 @@ public final class Judge {
             }
         }
         throw new IOException("no configuration.json in " + archive);
+    }
+
+    /** The type of the network's numbers, in which it is fed: some layers do not bring others to it, and throw. */
+    private static DataType type(Model model) {
+        return model instanceof MultiLayerNetwork network
+                ? network.getLayerWiseConfigurations().getDataType()
+                : ((ComputationGraph) model).getConfiguration().getDataType();
     }
 
     private static INDArray[] output(Model model, INDArray[] inputs) {
