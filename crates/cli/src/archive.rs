@@ -457,7 +457,7 @@ fn verify(
         .map_err(|error| Failure::Differ(format!("the archive can't be run: {error}")))?;
     if let Some((origin, magnitude)) = most.beyond(precision) {
         return Err(Failure::Differ(format!(
-            "{origin}: its values reach {magnitude:.1e}, more than 16-bit numbers do: write it with --precision single, or bfloat16"
+            "{origin}: it computes with {magnitude:.1e}, beyond the numbers of 16 bits: write it with --precision single, or bfloat16"
         )));
     }
     let differences =

@@ -1,6 +1,7 @@
 //! How large the values inside a network are: those of 16 bits end early.
 
 use crate::Array;
+use caribou_ir::op::{Activation, Op};
 use caribou_ir::{Node, Origin, Precision};
 
 /// The largest magnitude that was observed, and whose it is: an observer for
@@ -13,7 +14,14 @@ pub struct Largest {
 impl Largest {
     /// Takes in what a node made; infinities and what is no number do not count.
     pub fn observe(&mut self, node: &Node, outputs: &[Array]) {
-        let magnitudes = outputs.iter().flatten().map(|value| value.abs());
+        // DL4J computes log(1 + exp(x)) as it stands.
+        let by_exponential =
+            matches!(&node.op, Op::Activate(activate) if activate.function == Activation::Softplus);
+        let magnitude = |value: &f32| match by_exponential {
+            true => value.exp(),
+            false => value.abs(),
+        };
+        let magnitudes = outputs.iter().flatten().map(magnitude);
         let largest = magnitudes.filter(|value| value.is_finite()).fold(0.0, f32::max);
         if self.found.as_ref().is_none_or(|(_, most)| largest > *most) {
             self.found = Some((node.origin.clone(), largest));

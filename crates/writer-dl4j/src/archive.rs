@@ -203,8 +203,9 @@ fn beyond_half(placed: &Placed) -> Option<Finding> {
     let Kind::Vertex(vertex) = &placed.kind else {
         return None;
     };
-    let (code, message) = match vertex {
+    let (kind, code, message) = match vertex {
         Vertex::Attention { .. } => (
+            "Attention",
             UNRUNNABLE,
             "stock DL4J's attention over a length that is not known gives no numbers in HALF".to_owned(),
         ),
@@ -218,13 +219,14 @@ fn beyond_half(placed: &Placed) -> Option<Finding> {
                 return None;
             };
             (
+                "Scale",
                 crate::stream::TOO_LARGE,
                 format!("it is composed with the number {number:e}, which {why}"),
             )
         }
         _ => return None,
     };
-    let origin = Origin::new(&*placed.source, vertex.class());
+    let origin = Origin::new(&*placed.source, kind);
     Some(Finding::error(code, &origin, message).with_help("write it with --precision single, or bfloat16"))
 }
 

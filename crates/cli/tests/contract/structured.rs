@@ -215,3 +215,30 @@ fn archives_of_sixteen_bits_are_half_as_large_and_read_back() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--precision"));
 }
+
+#[test]
+fn what_sixteen_bits_would_make_infinite_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("x.zip");
+    for (name, code, said) in [
+        // Values, and an exponential on the way to one.
+        ("exponential_wide", 1, "beyond the numbers of 16 bits"),
+        ("softplus_large", 1, "beyond the numbers of 16 bits"),
+        ("mha_unknown_length", 3, "D0206"),
+        ("composed_roots", 3, "D0204"),
+    ] {
+        let model = case(name).join("model.h5");
+        let refused = caribou(&[
+            "convert",
+            text(&model),
+            "-o",
+            text(&archive),
+            "--precision",
+            "half",
+        ]);
+        let errors = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(code), "{name}: {errors}");
+        assert!(errors.contains(said), "{name}: {errors}");
+        assert!(!archive.exists(), "{name}");
+    }
+}
