@@ -171,57 +171,84 @@ fn global(
     let cut = kernels
         .smallest(&views, count(sparsity, elements))
         .map_err(fail)?;
-    let power = |part: &Vec<f32>| {
-        let sums = kernels.signal_and_noise(part, part, 1).map_err(fail)?;
-        Ok(sums.first().map_or(0.0, |(signal, _)| *signal))
-    };
-    let before: Vec<f64> = parts.iter().map(power).collect::<Result<_, OptimizeError>>()?;
+    let powers = selected
+        .iter()
+        .zip(&parts)
+        .map(|(weight, part)| power(weight, part));
+    let before: Vec<f64> = powers.collect::<Result<_, OptimizeError>>()?;
     let mut targets: Vec<&mut [f32]> = parts.iter_mut().map(Vec::as_mut_slice).collect();
     kernels.zero(&mut targets, &cut).map_err(fail)?;
     for ((weight, after), before) in selected.iter().zip(parts).zip(before) {
-        layers.push(LayerChange::zeroed(weight, before, power(&after)?, &after));
+        layers.push(LayerChange::zeroed(
+            weight,
+            before,
+            power(weight, &after)?,
+            &after,
+        ));
         weight.store(graph, &weight.plain(), after)?;
     }
     Ok(())
+}
+
+/// The sum of squares of the numbers of a weight.
+fn power(weight: &Weight, values: &[f32]) -> Result<f64, OptimizeError> {
+    let sums = Kernels::best().signal_and_noise(values, values, 1);
+    let sums = sums.map_err(|error| weight.failed(error))?;
+    Ok(sums.first().map_or(0.0, |(signal, _)| *signal))
 }
 
 /// Prunes one weight by itself.
 fn one(graph: &mut Graph, weight: &Weight, target: Target) -> Result<LayerChange, OptimizeError> {
     let kernels = Kernels::best();
     let fail = |error| weight.failed(error);
-    // Patterns run along what leads into one output.
-    let order = match target {
-        Target::NOfM { .. } | Target::Blocks { .. } => weight.channels_first(),
-        _ => weight.plain(),
-    };
+    match target {
+        Target::Sparsity(sparsity) => scattered(graph, weight, |values| {
+            let k = count(sparsity, values.len());
+            kernels.prune(values, k).map(drop).map_err(fail)
+        }),
+        Target::Threshold(threshold) => scattered(graph, weight, |values| {
+            let small = values.iter_mut().filter(|value| value.abs() <= threshold);
+            small.for_each(|value| *value = 0.0);
+            Ok(())
+        }),
+        Target::NOfM { n, m } => pattern(graph, weight, |values, (_, columns)| {
+            kernels.keep_n_of_m(values, columns, n, m).map_err(fail)
+        }),
+        Target::Blocks {
+            rows,
+            columns,
+            sparsity,
+        } => pattern(graph, weight, |values, matrix| {
+            blocks(weight, values, matrix, (rows, columns), sparsity)
+        }),
+    }
+}
+
+/// Prunes single numbers, in place: one layer may be most of a network.
+fn scattered(
+    graph: &mut Graph,
+    weight: &Weight,
+    prune: impl FnOnce(&mut [f32]) -> Result<(), OptimizeError>,
+) -> Result<LayerChange, OptimizeError> {
+    let mut values = weight.load(graph, &weight.plain())?;
+    let before = power(weight, &values)?;
+    prune(&mut values)?;
+    let change = LayerChange::zeroed(weight, before, power(weight, &values)?, &values);
+    weight.store(graph, &weight.plain(), values)?;
+    Ok(change)
+}
+
+/// Prunes by patterns along what leads into one output: of the matrix of so many output channels and inputs.
+fn pattern(
+    graph: &mut Graph,
+    weight: &Weight,
+    prune: impl FnOnce(&mut [f32], (usize, usize)) -> Result<(), OptimizeError>,
+) -> Result<LayerChange, OptimizeError> {
+    let order = weight.channels_first();
     let before = weight.load(graph, &order)?;
     let mut after = before.clone();
-    let (rows, columns) = weight.matrix();
-    match target {
-        Target::Sparsity(sparsity) => {
-            let k = count(sparsity, after.len());
-            kernels.prune(&mut after, k).map_err(fail)?;
-        }
-        Target::Threshold(threshold) => {
-            for value in after.iter_mut().filter(|value| value.abs() <= threshold) {
-                *value = 0.0;
-            }
-        }
-        Target::NOfM { n, m } => kernels.keep_n_of_m(&mut after, columns, n, m).map_err(fail)?,
-        Target::Blocks {
-            rows: block_rows,
-            columns: block_columns,
-            sparsity,
-        } => {
-            let block = (block_rows, block_columns);
-            blocks(weight, &mut after, (rows, columns), block, sparsity)?;
-        }
-    }
-    let by_channel = match target {
-        Target::NOfM { .. } | Target::Blocks { .. } => Some(rows),
-        _ => None,
-    };
-    let change = LayerChange::new(weight, &before, &after, by_channel)?;
+    prune(&mut after, weight.matrix())?;
+    let change = LayerChange::new(weight, &before, &after, Some(weight.matrix().0))?;
     weight.store(graph, &order, after)?;
     Ok(change)
 }

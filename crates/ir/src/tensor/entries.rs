@@ -1,6 +1,6 @@
 //! Where the entries of a parameter's first axis lie in a view of it.
 
-use super::view::View;
+use super::view::{Factor, View};
 
 /// Element `i` of a view belongs to the entry `entries[(i / run) % entries.len()]` of a parameter's first axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,40 @@ pub struct Entries {
 
 /// The pattern of a view of a parameter whose entries have `size` stored elements each.
 pub(super) fn of(view: &View, size: usize) -> Option<Entries> {
-    let mut runs = Runs::default();
     let loops = view.loops();
+    by_one_loop(view.offset, &loops, size).or_else(|| by_elements(view, &loops, size))
+}
+
+/// The pattern of a view of which one loop goes from entry to entry, and the others stay within them.
+fn by_one_loop(offset: usize, loops: &[Factor], size: usize) -> Option<Entries> {
+    let across = |factor: &Factor| factor.stride.unsigned_abs() >= size;
+    let place = loops.iter().position(across)?;
+    let stride = loops[place].stride;
+    if stride.unsigned_abs() % size != 0 || loops[place + 1..].iter().any(across) {
+        return None;
+    }
+    // The first and the last element of an entry that the other loops reach.
+    let (mut least, mut most) = ((offset % size) as isize, (offset % size) as isize);
+    for factor in loops.iter().filter(|factor| !across(factor)) {
+        let reach = factor.stride * (factor.extent as isize - 1);
+        least += reach.min(0);
+        most += reach.max(0);
+    }
+    if least < 0 || most >= size as isize {
+        return None;
+    }
+    let (first, step) = ((offset / size) as isize, stride / size as isize);
+    Some(Entries {
+        entries: (0..loops[place].extent)
+            .map(|i| (first + i as isize * step) as usize)
+            .collect(),
+        run: loops[place + 1..].iter().map(|factor| factor.extent).product(),
+    })
+}
+
+/// The pattern of any view, from its elements one by one.
+fn by_elements(view: &View, loops: &[Factor], size: usize) -> Option<Entries> {
+    let mut runs = Runs::default();
     let mut index = vec![0usize; loops.len()];
     let mut at = view.offset as isize;
     loop {
@@ -106,6 +138,8 @@ mod tests {
     fn check(parameter: &Tensor, view: &Tensor) -> Entries {
         let found = view.entries_of(parameter).unwrap();
         let size = parameter.len() / parameter.shape()[0];
+        let one_by_one = super::by_elements(&view.view, &view.view.loops(), size);
+        assert_eq!(one_by_one.as_ref(), Some(&found));
         for (i, value) in view.to_vec().unwrap().into_iter().enumerate() {
             assert_eq!(
                 found.entries[(i / found.run) % found.entries.len()],

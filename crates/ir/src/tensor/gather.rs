@@ -185,12 +185,34 @@ fn copy<T: Element>(bytes: &[u8], from: isize, a: Step, b: Step, target: &mut [f
         }
         return;
     }
+    // By way of a tile of its own: rows of a power of two would otherwise push each other out of the cache.
+    let mut tile = [0f32; TILE * TILE];
     for tile_a in (0..a.extent).step_by(TILE) {
+        let rows = TILE.min(a.extent - tile_a);
         for tile_b in (0..b.extent).step_by(TILE) {
-            for j in tile_b..(tile_b + TILE).min(b.extent) {
-                let row = from + j as isize * b.from;
-                for i in tile_a..(tile_a + TILE).min(a.extent) {
-                    target[i * a.to + j * b.to] = at(row + i as isize * a.from);
+            let columns = TILE.min(b.extent - tile_b);
+            for j in 0..columns {
+                let start = from + (tile_b + j) as isize * b.from + tile_a as isize * a.from;
+                if a.from == 1 {
+                    let start = start as usize * T::SIZE;
+                    let source = bytes[start..start + rows * T::SIZE].chunks_exact(T::SIZE);
+                    for (row, element) in tile.as_chunks_mut::<TILE>().0.iter_mut().zip(source) {
+                        row[j] = T::decode(element);
+                    }
+                } else {
+                    for (i, row) in tile.as_chunks_mut::<TILE>().0[..rows].iter_mut().enumerate() {
+                        row[j] = at(start + i as isize * a.from);
+                    }
+                }
+            }
+            for (i, row) in tile.as_chunks::<TILE>().0[..rows].iter().enumerate() {
+                let to = (tile_a + i) * a.to + tile_b * b.to;
+                if b.to == 1 {
+                    target[to..to + columns].copy_from_slice(&row[..columns]);
+                } else {
+                    for (j, &value) in row[..columns].iter().enumerate() {
+                        target[to + j * b.to] = value;
+                    }
                 }
             }
         }
