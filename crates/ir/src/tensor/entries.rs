@@ -22,7 +22,7 @@ fn by_one_loop(offset: usize, loops: &[Factor], size: usize) -> Option<Entries> 
     let across = |factor: &Factor| factor.stride.unsigned_abs() >= size;
     let place = loops.iter().position(across)?;
     let stride = loops[place].stride;
-    if stride.unsigned_abs() % size != 0 || loops[place + 1..].iter().any(across) {
+    if !stride.unsigned_abs().is_multiple_of(size) || loops[place + 1..].iter().any(across) {
         return None;
     }
     // The first and the last element of an entry that the other loops reach.
