@@ -6,7 +6,7 @@ use crate::judge::{Judge, Request};
 use crate::optimize::{COLUMNS, fed};
 use crate::verdict::{self, Verdict};
 use crate::verify::{Change, Converted, Verdicts, convert_changed, lock, permuted, within, written};
-use caribou_ir::{Code, Graph, Op, Operator as _, Precision, ValidGraph, Validator};
+use caribou_ir::{Code, Findings, Graph, Op, Operator as _, Precision, ValidGraph, Validator};
 use caribou_optimize::OptimizeError;
 use caribou_optimize::prune::Scope;
 use caribou_optimize::selection::Selection;
@@ -102,12 +102,7 @@ pub(crate) fn verdicts(
         let tolerance = case.tolerance;
         let verdict = match stock(case, &converted, found, judge, tolerance, case.trains, work)? {
             Verdict::Wrong(error)
-                if error.contains("[prelu_bp]")
-                    && converted
-                        .report
-                        .findings
-                        .iter()
-                        .any(|found| found.code == ONE_CHANNEL) =>
+                if error.contains("[prelu_bp]") && tells(&converted.report.findings, &[ONE_CHANNEL]) =>
             {
                 Verdict::DiffersAsTold
             }
@@ -147,34 +142,38 @@ pub(crate) fn half(
     let label = format!("{} (half)", case.case);
     let verdict = match convert_changed(case, ArchiveLayout::Keep, work, &change) {
         // A composition may need numbers that 16 bits have not, and a layer more than stock DL4J does in them.
-        Err(findings)
-            if findings
-                .iter()
-                .any(|found| [TOO_LARGE, UNRUNNABLE].contains(&found.code)) =>
-        {
-            Verdict::RefusedAsExpected
-        }
+        Err(findings) if tells(&findings, &[TOO_LARGE, UNRUNNABLE]) => Verdict::RefusedAsExpected,
         Err(findings) => Verdict::Refused(verdict::shortened(&findings)),
         Ok(converted) => {
-            let mut largest = Largest::default();
-            Session::new(&converted.graph).run_observed(&fed(case, &converted)?, &mut |node, outputs| {
-                largest.observe(node, outputs);
-            })?;
             let expected = case.arrays(&case.outputs)?;
-            let told = converted
-                .report
-                .findings
-                .iter()
-                .any(|found| found.code == UNRUNNABLE);
             match stock(case, &converted, expected, judge, HALF, false, work)? {
-                Verdict::Wrong(error) if told && error.contains(FAULT) => Verdict::DiffersAsTold,
+                Verdict::Wrong(error)
+                    if error.contains(FAULT) && tells(&converted.report.findings, &[UNRUNNABLE]) =>
+                {
+                    Verdict::DiffersAsTold
+                }
                 // The command refuses these when it verifies what it has written.
-                Verdict::Wrong(_) if largest.beyond(Precision::Half).is_some() => Verdict::RefusedAsExpected,
+                Verdict::Wrong(_) if reaches_beyond(case, &converted)? => Verdict::RefusedAsExpected,
                 verdict => verdict,
             }
         }
     };
     Ok((column("changed DL4J"), label, verdict))
+}
+
+/// Whether values inside the network lie beyond those of 16 bits.
+fn reaches_beyond(case: &Case, converted: &Converted) -> Result<bool, Failure> {
+    let mut largest = Largest::of(Precision::Half);
+    let inputs = fed(case, converted)?;
+    Session::new(&converted.graph).run_observed(&inputs, &mut |node, outputs| {
+        largest.observe(node, outputs);
+    })?;
+    Ok(largest.beyond().is_some())
+}
+
+/// Whether one of these is among the findings.
+fn tells(findings: &Findings, codes: &[Code]) -> bool {
+    findings.iter().any(|found| codes.contains(&found.code))
 }
 
 /// What stock DL4J computes from the archive, against these arrays in the source's axis order, and whether it trains it.

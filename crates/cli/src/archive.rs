@@ -446,7 +446,7 @@ fn verify(
         };
         arrays.into_iter().zip(ports).map(permute).collect()
     };
-    let mut most = Largest::default();
+    let mut most = Largest::of(precision);
     let found = Session::new(&written)
         .run_observed(
             &permuted(examples.inputs, &report.inputs),
@@ -455,7 +455,7 @@ fn verify(
             },
         )
         .map_err(|error| Failure::Differ(format!("the archive can't be run: {error}")))?;
-    if let Some((origin, magnitude)) = most.beyond(precision) {
+    if let Some((origin, magnitude)) = most.beyond() {
         return Err(Failure::Differ(format!(
             "{origin}: it computes with {magnitude:.1e}, beyond the numbers of 16 bits: write it with --precision single, or bfloat16"
         )));
