@@ -26,11 +26,18 @@ pub(crate) struct Options {
 /// Families of layer classes, by patterns; a class belongs to the first that matches.
 type Families = &'static [(&'static str, &'static [&'static str])];
 
-/// A framework's own table: its title, the folders of its cases, and its families.
-const FRAMEWORKS: &[(&str, &[&str], Families)] = &[
-    ("Layers of Keras", &["keras", "keras3"], KERAS),
-    ("Layers of Caffe", &["caffe"], CAFFE),
-    ("Operations of TensorFlow", &["tf"], TENSORFLOW),
+/// What has a row of its own.
+#[derive(Clone, Copy, PartialEq)]
+enum Row {
+    Family,
+    Class,
+}
+
+/// A framework's own table: its title, the folders of its cases, its families, and its rows.
+const FRAMEWORKS: &[(&str, &[&str], Families, Row)] = &[
+    ("Layers of Keras", &["keras", "keras3"], KERAS, Row::Family),
+    ("Layers of Caffe", &["caffe"], CAFFE, Row::Class),
+    ("Operations of TensorFlow", &["tf"], TENSORFLOW, Row::Family),
 ];
 
 const CAFFE: Families = &[
@@ -258,7 +265,7 @@ fn replace(text: &str, table: &str) -> Option<String> {
 fn table(root: &Path) -> Result<String, Failure> {
     let work = tempfile::tempdir()?;
     let mut text = String::new();
-    for (name, folders, families) in FRAMEWORKS {
+    for (name, folders, families, row) in FRAMEWORKS {
         let mut support = Support::default();
         for folder in *folders {
             for case in &cases(&root.join("testdata").join(folder), "*")? {
@@ -267,7 +274,7 @@ fn table(root: &Path) -> Result<String, Failure> {
         }
         let gap = if text.is_empty() { "" } else { "\n" };
         writeln!(text, "{gap}{name}:\n")?;
-        support.describe(families, &mut text)?;
+        support.describe(families, *row, &mut text)?;
     }
     Ok(text)
 }
@@ -309,35 +316,69 @@ impl Support {
         }
     }
 
-    fn describe(&self, families: Families, text: &mut String) -> Result<(), std::fmt::Error> {
+    fn describe(&self, families: Families, row: Row, text: &mut String) -> Result<(), std::fmt::Error> {
+        let head = match row {
+            Row::Family => ["family", "converted, with the number of cases"],
+            Row::Class => ["type", "converted, in so many cases"],
+        };
         writeln!(
             text,
-            "| family | converted, with the number of cases | refused, in the words of the command |\n|---|---|---|"
+            "| {} | {} | refused, in the words of the command |\n|---|---|---|",
+            head[0], head[1]
         )?;
+        let all: BTreeSet<&str> = self
+            .converted
+            .keys()
+            .chain(self.refused.keys())
+            .map(String::as_str)
+            .collect();
         for (i, (name, _)) in families.iter().enumerate() {
-            let converted: Vec<String> = self
-                .converted
+            let members: Vec<&str> = all
                 .iter()
-                .filter(|(class, _)| family(families, class) == i)
-                .map(|(class, count)| format!("{class} {count}"))
+                .copied()
+                .filter(|class| family(families, class) == i)
                 .collect();
-            let refused: Vec<String> = self
-                .refused
-                .iter()
-                .filter(|(class, _)| family(families, class) == i)
-                .map(|(class, reasons)| {
-                    let reasons: Vec<String> =
-                        reasons.iter().map(|reason| reason.replace('|', "\\|")).collect();
-                    format!("**{class}**: {}", reasons.join("; "))
-                })
-                .collect();
-            writeln!(
-                text,
-                "| {name} | {} | {} |",
-                converted.join(", "),
-                refused.join("<br>")
-            )?;
+            match row {
+                Row::Family => {
+                    let converted: Vec<String> = members
+                        .iter()
+                        .filter_map(|class| Some(format!("{class} {}", self.converted.get(*class)?)))
+                        .collect();
+                    let refused: Vec<String> = members
+                        .iter()
+                        .filter_map(|class| Some(format!("**{class}**: {}", self.reasons(class)?)))
+                        .collect();
+                    writeln!(
+                        text,
+                        "| {name} | {} | {} |",
+                        converted.join(", "),
+                        refused.join("<br>")
+                    )?;
+                }
+                Row::Class => {
+                    for class in members {
+                        let count = self.converted.get(class).map(usize::to_string);
+                        writeln!(
+                            text,
+                            "| {class} | {} | {} |",
+                            count.unwrap_or_default(),
+                            self.reasons(class).unwrap_or_default()
+                        )?;
+                    }
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Why cases of a class are refused, if any are.
+    fn reasons(&self, class: &str) -> Option<String> {
+        let reasons: Vec<String> = self
+            .refused
+            .get(class)?
+            .iter()
+            .map(|reason| reason.replace('|', "\\|"))
+            .collect();
+        Some(reasons.join("; "))
     }
 }
