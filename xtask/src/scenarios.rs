@@ -60,6 +60,25 @@ const GRAPH: Scenario = Scenario {
     ..DIGITS
 };
 
+/// A new output in place of the one behind the flattening.
+const REPLACED: Scenario = Scenario {
+    name: "replaced_output",
+    transfer: &[
+        "--freeze-through",
+        "flatten",
+        "--replace-output",
+        "5:softmax:mcxent",
+        "--updater",
+        NESTEROVS,
+    ],
+    surgery: r#"{
+        "freeze_through": "batch_normalization", "remove": 1, "new": ["dense_1"],
+        "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
+        "add": [{"kind": "output", "name": "dense_1", "in": 24, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}]
+    }"#,
+    ..DIGITS
+};
+
 /// The digits' network as TensorFlow has it, frozen: without a dropout.
 const TENSORFLOW: Scenario = Scenario {
     model: "testdata/tf/keras_digits/graph.pb",
@@ -109,23 +128,7 @@ macro_rules! scheduled {
 
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        name: "replaced_output",
-        transfer: &[
-            "--freeze-through",
-            "flatten",
-            "--replace-output",
-            "5:softmax:mcxent",
-            "--updater",
-            NESTEROVS,
-        ],
-        surgery: r#"{
-            "freeze_through": "batch_normalization", "remove": 1, "new": ["dense_1"],
-            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
-            "add": [{"kind": "output", "name": "dense_1", "in": 24, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}]
-        }"#,
-        ..DIGITS
-    },
+    REPLACED,
     Scenario {
         name: "replaced_output_of_an_archive",
         source: Source::Archive,
@@ -480,19 +483,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "tensorflow",
-        transfer: &[
-            "--freeze-through",
-            "flatten",
-            "--replace-output",
-            "5:softmax:mcxent",
-            "--updater",
-            NESTEROVS,
-        ],
-        surgery: r#"{
-            "freeze_through": "batch_normalization", "remove": 1, "new": ["dense_1"],
-            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
-            "add": [{"kind": "output", "name": "dense_1", "in": 24, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}]
-        }"#,
+        transfer: REPLACED.transfer,
+        surgery: REPLACED.surgery,
         ..TENSORFLOW
     },
     Scenario {

@@ -3,7 +3,7 @@
 use caribou_ir::{
     Clipping, Count, Graph, LayerTraining, LearningRate, Normalizer, Regularization, Training, Updater,
 };
-use caribou_reader_dl4j::FIELDS;
+use caribou_reader_dl4j::is_field;
 use std::collections::HashSet;
 use std::fmt::Debug;
 
@@ -88,7 +88,7 @@ fn besides(training: &Training, graph: &Graph) -> Vec<String> {
     }));
     let layers: HashSet<&str> = graph
         .nodes()
-        .filter(|(_, node)| !FIELDS.contains(&&*node.origin.kind))
+        .filter(|(_, node)| !is_field(&node.origin))
         .map(|(_, node)| &*node.origin.layer)
         .collect();
     let frozen: Vec<&str> = training

@@ -15,15 +15,17 @@ mod still;
 mod training;
 
 use caribou_ir::{
-    Code, Confidence, Finding, Findings, Import, Limits, Normalizer, ReadError, ReadOptions, Reader,
+    Code, Confidence, Finding, Findings, Import, Limits, Normalizer, Origin, ReadError, ReadOptions, Reader,
     Severity, Source, Tensor,
 };
 use caribou_writer_dl4j::format::{QuantizationEntry, read_normalizer};
 
 pub use still::still;
 
-/// The kinds of nodes that are no layers of an archive but fields of one, under names that are made of its name.
-pub const FIELDS: [&str; 2] = [build::PREPROCESSOR, layers::FIELD_OF_DROPOUT];
+/// Whether a node is no layer of an archive but a field of one, under a name that is made of its name.
+pub fn is_field(origin: &Origin) -> bool {
+    [build::PREPROCESSOR, layers::FIELD_OF_DROPOUT].contains(&&*origin.kind)
+}
 
 /// Reads DL4J archives.
 #[derive(Debug, Clone, Copy, Default)]

@@ -63,6 +63,18 @@ pub(crate) struct Recurrence {
 }
 
 impl Node {
+    /// An operation without attributes.
+    pub(crate) fn new(name: impl Into<Arc<str>>, op: impl Into<Arc<str>>, inputs: Vec<Output>) -> Self {
+        Self {
+            name: name.into(),
+            op: op.into(),
+            inputs,
+            attributes: HashMap::new(),
+            literal: None,
+            recurrence: None,
+        }
+    }
+
     /// Whether it passes on what it reads.
     pub(crate) fn passes_on(&self) -> bool {
         PASSING.contains(&&*self.op)

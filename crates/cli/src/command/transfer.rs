@@ -12,7 +12,7 @@ use caribou_ir::{
 use caribou_optimize::transfer::{
     self, Block, Replacement, Surgery, TransferError, TransferReport, Transferred,
 };
-use caribou_reader_dl4j::FIELDS;
+use caribou_reader_dl4j::is_field;
 use clap::Args;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -266,9 +266,7 @@ impl Reader for Transferring {
 
 /// The names of what an archive has as fields of its layers.
 fn fields(graph: &Graph) -> HashSet<String> {
-    let nodes = graph
-        .nodes()
-        .filter(|(_, node)| FIELDS.contains(&&*node.origin.kind));
+    let nodes = graph.nodes().filter(|(_, node)| is_field(&node.origin));
     nodes.map(|(_, node)| node.origin.layer.to_string()).collect()
 }
 

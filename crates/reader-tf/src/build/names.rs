@@ -126,14 +126,7 @@ mod tests {
     }
 
     fn names_of(names: &[&str], keras: Option<KerasLayer>) -> Vec<String> {
-        let node = |name: &&str| Node {
-            name: (*name).into(),
-            op: "Relu".into(),
-            inputs: vec![],
-            attributes: Default::default(),
-            literal: None,
-            recurrence: None,
-        };
+        let node = |name: &&str| Node::new(*name, "Relu", vec![]);
         let flat = Flat {
             nodes: names.iter().map(node).collect(),
             keras,

@@ -125,6 +125,7 @@ mod tests {
         assert_eq!((&*root.name, names), ("model", vec!["body", "head"]));
         assert_eq!(root.layers[0].layers[0].name, "inner");
     }
+
     /// A SavedModel with the descriptions that stand beside it moved to where they stood before TensorFlow 2.5.
     #[test]
     fn layers_are_found_among_the_objects() {

@@ -179,6 +179,7 @@ mod tests {
         assert_eq!(body.inputs[2][2], Reference::Missing("b:output:1".into()));
         assert_eq!(body.duplicates, [2]);
     }
+
     #[test]
     fn a_constant_belongs_to_a_side_of_a_branch() {
         let nodes = [

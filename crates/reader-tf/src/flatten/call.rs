@@ -121,14 +121,7 @@ impl Flattener<'_> {
             return Made::Nothing;
         }
         let piece = |this: &mut Self, op: &str, inputs: Vec<Output>| {
-            let made = this.push(Node {
-                name: format!("{prefix}{op}").into(),
-                op: op.into(),
-                inputs,
-                attributes: HashMap::new(),
-                literal: None,
-                recurrence: None,
-            });
+            let made = this.push(Node::new(format!("{prefix}{op}"), op, inputs));
             Output { node: made, slot: 0 }
         };
         let absent = Output {

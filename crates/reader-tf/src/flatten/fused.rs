@@ -14,8 +14,9 @@ use std::sync::Arc;
 /// The cells, with how many inputs each has.
 const CELLS: &[(&str, usize)] = &[("LSTMBlockCell", 8), ("GRUBlockCell", 6)];
 
-/// Expands the cells of `flat`. One with other inputs than it should have is left, and refused by its name.
-pub(super) fn expand(flat: &mut Flat) {
+/// Expands the cells of `flat`, and says whether there are any. One with other inputs than it should have is left, and refused
+/// by its name.
+pub(super) fn expand(flat: &mut Flat) -> bool {
     let mut moved: HashMap<Output, Output> = HashMap::new();
     for position in 0..flat.nodes.len() {
         let node = &flat.nodes[position];
@@ -44,6 +45,7 @@ pub(super) fn expand(flat: &mut Flat) {
         );
     }
     flat.redirect(&moved);
+    !moved.is_empty()
 }
 
 /// A cell that is being expanded.
@@ -64,26 +66,25 @@ impl Step<'_> {
     }
 
     fn push(&mut self, op: &str, inputs: &[Output]) -> Output {
-        self.node(op, inputs, HashMap::new(), None)
+        self.node(op, inputs, |_| {})
     }
 
-    fn node(
-        &mut self,
-        op: &str,
-        inputs: &[Output],
-        attributes: HashMap<String, AttrValue>,
-        literal: Option<literal::Literal>,
-    ) -> Output {
-        let node = self.flat.nodes.len();
-        self.flat.nodes.push(Node {
-            name: format!("{}/{op}_{node}", self.scope).into(),
-            op: op.into(),
-            inputs: inputs.to_vec(),
-            attributes,
-            literal,
-            recurrence: None,
-        });
-        Output { node, slot: 0 }
+    fn node(&mut self, op: &str, inputs: &[Output], set: impl FnOnce(&mut Node)) -> Output {
+        let place = self.flat.nodes.len();
+        let mut node = Node::new(format!("{}/{op}_{place}", self.scope), op, inputs.to_vec());
+        set(&mut node);
+        self.flat.nodes.push(node);
+        Output { node: place, slot: 0 }
+    }
+
+    fn constant(&mut self, kind: DataType, value: f64) -> Option<Output> {
+        let literal = literal::filled(kind, &[], value)?;
+        Some(self.node("Const", &[], |node| node.literal = Some(literal)))
+    }
+
+    /// The axis of the features.
+    fn axis(&mut self) -> Option<Output> {
+        self.constant(DataType::DtInt32, 1.0)
     }
 
     /// A single number of the cell's type.
@@ -92,14 +93,12 @@ impl Step<'_> {
             Some(Some(Value::Type(kind))) => DataType::try_from(*kind).ok()?,
             _ => DataType::DtFloat,
         };
-        let literal = literal::filled(kind, &[], value)?;
-        Some(self.node("Const", &[], HashMap::new(), Some(literal)))
+        self.constant(kind, value)
     }
 
     /// `[a, b] weight + bias`.
     fn dense(&mut self, a: Output, b: Output, weight: Output, bias: Output) -> Option<Output> {
-        let axis = literal::filled(DataType::DtInt32, &[], 1.0)?;
-        let axis = self.node("Const", &[], HashMap::new(), Some(axis));
+        let axis = self.axis()?;
         let joined = self.push("ConcatV2", &[a, b, axis]);
         let product = self.push("MatMul", &[joined, weight]);
         Some(self.push("BiasAdd", &[product, bias]))
@@ -107,13 +106,13 @@ impl Step<'_> {
 
     /// Equal parts of the features.
     fn parts(&mut self, x: Output, count: usize) -> Option<Vec<Output>> {
-        let axis = literal::filled(DataType::DtInt32, &[], 1.0)?;
-        let axis = self.node("Const", &[], HashMap::new(), Some(axis));
+        let axis = self.axis()?;
         let number = AttrValue {
             value: Some(Value::I(count as i64)),
         };
-        let attributes = HashMap::from([("num_split".to_owned(), number)]);
-        let split = self.node("Split", &[axis, x], attributes, None);
+        let split = self.node("Split", &[axis, x], |node| {
+            node.attributes.insert("num_split".to_owned(), number);
+        });
         Some((0..count).map(|slot| Output { slot, ..split }).collect())
     }
 

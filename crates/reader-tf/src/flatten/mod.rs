@@ -78,8 +78,9 @@ pub(crate) fn flatten(
     } = flattener;
     branch::resolve(&mut flat);
     let mut flat = flat.pruned(findings);
-    fused::expand(&mut flat);
-    flat = flat.pruned(findings);
+    if fused::expand(&mut flat) {
+        flat = flat.pruned(findings);
+    }
     if !findings.has_errors() {
         dropout::resolve(&mut flat);
         loops::recognise(&mut flat, findings);
@@ -280,14 +281,7 @@ impl<'a> Flattener<'a> {
         if !each {
             return constant;
         }
-        let each = self.push(Node {
-            name: node.name.as_str().into(),
-            op: EACH.into(),
-            inputs: vec![constant],
-            attributes: HashMap::new(),
-            literal: None,
-            recurrence: None,
-        });
+        let each = self.push(Node::new(node.name.as_str(), EACH, vec![constant]));
         Output { node: each, slot: 0 }
     }
 
@@ -471,37 +465,23 @@ impl<'a> Flattener<'a> {
         };
         let attributes = self.substituted(attributes(node));
         Made::Node(self.push(Node {
-            name: origin.layer,
-            op: origin.kind,
-            inputs,
             attributes,
             literal,
-            recurrence: None,
+            ..Node::new(origin.layer, origin.kind, inputs)
         }))
     }
 
     /// A value that is there on one side of a branch alone.
     fn guarded(&mut self, name: Arc<str>, value: Output, condition: Output, side: usize) -> Made {
-        let node = self.push(Node {
-            name,
-            op: "Switch".into(),
-            inputs: vec![value, condition],
-            attributes: HashMap::new(),
-            literal: None,
-            recurrence: None,
-        });
+        let node = self.push(Node::new(name, "Switch", vec![value, condition]));
         Made::Outputs(vec![Output { node, slot: side }])
     }
 
     /// A node that holds a value.
     fn constant(&mut self, name: &str, literal: Literal) -> usize {
         self.push(Node {
-            name: name.into(),
-            op: "Const".into(),
-            inputs: Vec::new(),
-            attributes: HashMap::new(),
             literal: Some(literal),
-            recurrence: None,
+            ..Node::new(name, "Const", Vec::new())
         })
     }
 }
@@ -512,12 +492,8 @@ fn placeholder(name: &str, kind: DataType) -> Node {
         value: Some(Value::Type(kind as i32)),
     };
     Node {
-        name: name.into(),
-        op: "Placeholder".into(),
-        inputs: Vec::new(),
         attributes: HashMap::from([("dtype".to_owned(), dtype)]),
-        literal: None,
-        recurrence: None,
+        ..Node::new(name, "Placeholder", Vec::new())
     }
 }
 

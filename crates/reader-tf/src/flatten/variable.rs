@@ -32,12 +32,8 @@ impl Flattener<'_> {
             ("ReadVariableOp", [variable]) => Some(Made::Outputs(vec![*variable])),
             ("ResourceGather", [variable, indices]) => {
                 let made = self.push(Node {
-                    name: origin.layer.clone(),
-                    op: "Gather".into(),
-                    inputs: vec![*variable, *indices],
                     attributes: self.substituted(super::attributes(node)),
-                    literal: None,
-                    recurrence: None,
+                    ..Node::new(origin.layer.clone(), "Gather", vec![*variable, *indices])
                 });
                 Some(Made::Node(made))
             }

@@ -76,6 +76,17 @@ pub enum Preprocessor {
     Unknown(serde_json::Value),
 }
 
+impl Preprocessor {
+    /// The same elements under another shape, both without the batch.
+    pub fn reshape(from: &[usize], to: &[usize]) -> Self {
+        Self::Reshape {
+            input_shape: from.to_vec(),
+            target_shape: to.to_vec(),
+            has_mini_batch_dimension: false,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

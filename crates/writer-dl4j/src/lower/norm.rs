@@ -55,13 +55,8 @@ impl Lowering<'_> {
                     [channels, length] => vec![channels, length, 1],
                     _ => vec![sizes[0], sizes[1] * sizes[2], sizes[3]],
                 };
-                let reshape = |from: &[usize], to: &[usize]| Preprocessor::Reshape {
-                    input_shape: from.to_vec(),
-                    target_shape: to.to_vec(),
-                    has_mini_batch_dimension: false,
-                };
-                input = self.preprocess(origin, "flat", reshape(&sizes, &image), input);
-                restore = Some(reshape(&image, &sizes));
+                input = self.preprocess(origin, "flat", Preprocessor::reshape(&sizes, &image), input);
+                restore = Some(Preprocessor::reshape(&image, &sizes));
             }
             3 => {
                 preprocessor = Some(Preprocessor::RnnToFeedForward {
@@ -185,13 +180,8 @@ impl Lowering<'_> {
                 input = self.preprocess(origin, "image", to, input);
                 back.push(from);
             } else {
-                let reshape = |from: &[usize], to: &[usize]| Preprocessor::Reshape {
-                    input_shape: from.to_vec(),
-                    target_shape: to.to_vec(),
-                    has_mini_batch_dimension: false,
-                };
-                input = self.preprocess(origin, "image", reshape(&sizes, &image), input);
-                back.push(reshape(&image, &sizes));
+                input = self.preprocess(origin, "image", Preprocessor::reshape(&sizes, &image), input);
+                back.push(Preprocessor::reshape(&image, &sizes));
             }
         }
         // Stock DL4J throws where the window reaches further than there are channels; it sees no more of them then.

@@ -34,11 +34,7 @@ impl Lowering<'_> {
                         input_width,
                         num_channels,
                     },
-                    _ => Preprocessor::Reshape {
-                        input_shape: from,
-                        target_shape: to,
-                        has_mini_batch_dimension: false,
-                    },
+                    _ => Preprocessor::reshape(&from, &to),
                 };
                 self.preprocess(origin, "", preprocessor, input)
             }

@@ -123,16 +123,16 @@ impl Lowering<'_> {
             return Err(inexpressible(origin, message));
         };
         let all = rest.iter().product();
-        let reshaped = |input_shape: Vec<usize>, target_shape: Vec<usize>| Preprocessor::Reshape {
-            input_shape,
-            target_shape,
-            has_mini_batch_dimension: false,
-        };
         let whole = [&[*first], rest].concat();
         let part = [&[range[1] - range[0]], rest].concat();
-        let folded = self.preprocess(origin, "fold", reshaped(whole, vec![*first, all]), input);
+        let folded = self.preprocess(
+            origin,
+            "fold",
+            Preprocessor::reshape(&whole, &[*first, all]),
+            input,
+        );
         let cut = self.vertex(origin, "part", vertex, &[folded]);
-        let name = self.preprocess(origin, suffix, reshaped(vec![part[0], all], part), cut);
+        let name = self.preprocess(origin, suffix, Preprocessor::reshape(&[part[0], all], &part), cut);
         self.put(output, name, order);
         Ok(())
     }

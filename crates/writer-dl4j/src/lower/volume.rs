@@ -64,22 +64,17 @@ impl Lowering<'_> {
         merge_axis: usize,
         [folded, merged]: [Vec<usize>; 2],
     ) -> String {
-        let reshaped = |input_shape: &[usize], target_shape: &[usize]| Preprocessor::Reshape {
-            input_shape: input_shape.to_vec(),
-            target_shape: target_shape.to_vec(),
-            has_mini_batch_dimension: false,
-        };
         let mut flat: Vec<String> = Vec::with_capacity(inputs.len());
         for (i, (input, [own, folded])) in inputs.iter().zip(sizes).enumerate() {
             // The same array is folded once.
             let before = inputs[..i].iter().position(|other| other == input);
             flat.push(match before {
                 Some(before) if sizes[before][0] == *own => flat[before].clone(),
-                _ => self.preprocess(origin, "fold", reshaped(own, folded), input.clone()),
+                _ => self.preprocess(origin, "fold", Preprocessor::reshape(own, folded), input.clone()),
             });
         }
         let name = self.vertex(origin, "merge", Vertex::Merge { merge_axis }, &flat);
-        self.preprocess(origin, suffix, reshaped(&folded, &merged), name)
+        self.preprocess(origin, suffix, Preprocessor::reshape(&folded, &merged), name)
     }
 
     /// The channels from `start` to `end` of all `count` on `axes` spatial axes. Those of volumes are cropped, in the

@@ -1,14 +1,12 @@
 //! AVX2.
 
 use super::scalar::{self, Census};
-use super::{Bracket, Counts, Inside};
+use super::{Bracket, Counts, Gathered, Inside, by_groups};
 use crate::kernels::range::ABSOLUTE;
 use std::arch::x86_64::*;
 
 /// Elements of a vector.
 const N: usize = 8;
-/// Vectors that are looked at together: whose elements between are gathered before they are handed on.
-const GROUP: usize = 128;
 
 /// The compiler stores by masks here, which are slow on many processors.
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
@@ -26,40 +24,16 @@ pub(super) fn zero_below(values: &mut [f32], limit: u32) {
 
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
 pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
-    if bracket.ties {
-        count::<true>(values, bracket)
-    } else {
-        count::<false>(values, bracket)
-    }
-}
-
-#[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
-fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
-    let (vectors, rest) = values.as_chunks::<N>();
-    let mut census = Census::default();
-    // About as many as a bracket of the largest sample holds.
-    census.between.reserve(values.len() / 32);
-    let mut between = [0; (GROUP + 1) * N];
-    for vectors in vectors.chunks(GROUP) {
-        let group = count_group::<TIES>(vectors, bracket, &mut between);
-        census.below += group.below as usize;
-        census.at_low += group.at_low as usize;
-        census.at_high += group.at_high as usize;
-        census.most = census.most.max(group.most);
-        census.between.extend_from_slice(&between[..group.between]);
-    }
-    census.extend(scalar::census(rest, bracket));
-    census
+    by_groups(values, bracket, |vectors, between| match bracket.ties {
+        true => count::<true>(vectors, bracket, between),
+        false => count::<false>(vectors, bracket, between),
+    })
 }
 
 /// Not inlined: next to calls that allocate, the vectors of the loop would be kept in memory.
 #[inline(never)]
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt")]
-fn count_group<const TIES: bool>(
-    vectors: &[[f32; N]],
-    bracket: Bracket,
-    between: &mut [u32; (GROUP + 1) * N],
-) -> Counts {
+fn count<const TIES: bool>(vectors: &[[f32; N]], bracket: Bracket, between: &mut Gathered) -> Counts {
     let (low, high) = (
         _mm256_set1_epi32(bracket.low as i32),
         _mm256_set1_epi32(bracket.high as i32),

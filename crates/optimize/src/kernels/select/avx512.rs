@@ -1,13 +1,13 @@
 //! AVX-512.
 
 use super::scalar::{self, Census};
-use super::{Bracket, Counts, Inside};
+use super::{Bracket, Counts, Gathered, Inside, by_groups};
 use crate::kernels::range::ABSOLUTE;
 use std::arch::x86_64::*;
 
 /// Elements of a vector.
 const N: usize = 16;
-/// Vectors that are looked at together: whose elements between are gathered before they are handed on.
+/// Vectors that are looked at together before any of them is written.
 const GROUP: usize = 64;
 
 /// Groups in which nothing changes are not written, so that the cache has nothing to bring back to memory; unless the first
@@ -46,41 +46,17 @@ fn unchanged(vectors: &[[f32; N]], limit: u32) -> bool {
 
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn census(values: &[f32], bracket: Bracket) -> Census {
-    if bracket.ties {
-        count::<true>(values, bracket)
-    } else {
-        count::<false>(values, bracket)
-    }
-}
-
-#[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
-fn count<const TIES: bool>(values: &[f32], bracket: Bracket) -> Census {
-    let (vectors, rest) = values.as_chunks::<N>();
-    let mut census = Census::default();
-    // About as many as a bracket of the largest sample holds.
-    census.between.reserve(values.len() / 32);
-    let mut between = [0; (GROUP + 1) * N];
-    for vectors in vectors.chunks(GROUP) {
-        let group = count_group::<TIES>(vectors, bracket, &mut between);
-        census.below += group.below as usize;
-        census.at_low += group.at_low as usize;
-        census.at_high += group.at_high as usize;
-        census.most = census.most.max(group.most);
-        census.between.extend_from_slice(&between[..group.between]);
-    }
-    census.extend(scalar::census(rest, bracket));
-    census
+    by_groups(values, bracket, |vectors, between| match bracket.ties {
+        true => count::<true>(vectors, bracket, between),
+        false => count::<false>(vectors, bracket, between),
+    })
 }
 
 /// Not inlined: next to calls that allocate, the vectors of the loop would be kept in memory. Counts are kept in vectors:
 /// each is one addition under a mask.
 #[inline(never)]
 #[target_feature(enable = "avx2,f16c,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
-fn count_group<const TIES: bool>(
-    vectors: &[[f32; N]],
-    bracket: Bracket,
-    between: &mut [u32; (GROUP + 1) * N],
-) -> Counts {
+fn count<const TIES: bool>(vectors: &[[f32; N]], bracket: Bracket, between: &mut Gathered) -> Counts {
     let (low, high) = (
         _mm512_set1_epi32(bracket.low as i32),
         _mm512_set1_epi32(bracket.high as i32),

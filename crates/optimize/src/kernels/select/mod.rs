@@ -84,6 +84,39 @@ struct Counts {
     most: u32,
 }
 
+/// Room for what is gathered of a group: a vector is written whole, also where it has nothing to gather.
+#[cfg(target_arch = "x86_64")]
+type Gathered = [u32; GROUP + 16];
+
+/// Elements that are looked at together: those gathered are handed on at once.
+#[cfg(target_arch = "x86_64")]
+const GROUP: usize = 1 << 10;
+
+/// The census of vectors of `N` elements, group by group, and of what is left.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn by_groups<const N: usize>(
+    values: &[f32],
+    bracket: Bracket,
+    count: impl Fn(&[[f32; N]], &mut Gathered) -> Counts,
+) -> Census {
+    let (vectors, rest) = values.as_chunks::<N>();
+    let mut census = Census::default();
+    // About as many as a bracket of the largest sample holds.
+    census.between.reserve(values.len() / 32);
+    let mut between = [0; GROUP + 16];
+    for vectors in vectors.chunks(GROUP / N) {
+        let group = count(vectors, &mut between);
+        census.below += group.below as usize;
+        census.at_low += group.at_low as usize;
+        census.at_high += group.at_high as usize;
+        census.most = census.most.max(group.most);
+        census.between.extend_from_slice(&between[..group.between]);
+    }
+    census.extend(scalar::census(rest, bracket));
+    census
+}
+
 /// The k-th magnitude, and what was counted to find it.
 struct Found {
     threshold: u32,
