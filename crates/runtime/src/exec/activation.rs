@@ -1,17 +1,17 @@
 //! Activation functions.
 
-use super::{Array, Result, array};
+use super::{Array, Result, array, elements};
 use caribou_ir::op::{Activate, Activation, PRelu};
 use ndarray::Axis;
 
 /// The function in f64: the judge must not add errors of its own.
 pub(super) fn activate(op: &Activate, x: &Array) -> Result<Array> {
     // The most common ones need no detour.
-    Ok(match op.function {
-        Activation::Linear => x.clone(),
-        Activation::Relu => x.mapv(|x| if x > 0.0 || x.is_nan() { x } else { 0.0 }),
-        other => x.mapv(|x| other.at(f64::from(x)) as f32),
-    })
+    match op.function {
+        Activation::Linear => Ok(x.clone()),
+        Activation::Relu => elements::map(x, |x| if x > 0.0 || x.is_nan() { x } else { 0.0 }),
+        other => elements::map(x, |x| other.at(f64::from(x)) as f32),
+    }
 }
 
 pub(super) fn prelu(op: &PRelu, x: &Array) -> Result<Array> {

@@ -2,11 +2,14 @@
 
 use super::{Array, ExecError, Result, checked, flat};
 use caribou_ir::op::{Conv, ConvTranspose};
-use ndarray::{ArrayView2, ArrayViewMut2, IxDyn, linalg::general_mat_mul};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, IxDyn, linalg::general_mat_mul, s};
 use rayon::prelude::*;
 
-/// Elements of one tile of columns: 4 MiB a thread.
-const TILE: usize = 1 << 20;
+/// Elements of one tile of columns: 1 MiB a thread.
+const TILE: usize = 1 << 18;
+
+/// The fewest windows of a tile: below, packing the weights takes longer than the product.
+const WINDOWS: usize = 256;
 
 /// The geometry of a window on three axes.
 struct Geometry {
@@ -28,6 +31,18 @@ fn three(list: &[usize], fill: usize) -> [usize; 3] {
 impl Geometry {
     fn cells(&self) -> usize {
         self.output.iter().product()
+    }
+
+    /// Whether each window is a cell of the input, in its order.
+    fn is_pointwise(&self) -> bool {
+        self.kernel == [1; 3] && self.strides == [1; 3] && self.before == [0; 3] && self.input == self.output
+    }
+
+    /// The windows of one tile, when each is a column of `rows` numbers: tiles are alike, as they are shared out.
+    fn tile(&self, rows: usize) -> usize {
+        let cells = self.cells();
+        let most = (TILE / rows.max(1)).max(WINDOWS);
+        cells.div_ceil(cells.div_ceil(most)).next_multiple_of(8)
     }
 
     /// Where cell `k` of the window at `o` lies on `axis`; `None` in the padding.
@@ -71,70 +86,61 @@ pub(super) fn conv(op: &Conv, x: &Array) -> Result<Array> {
     let bias = op.bias.as_ref().map(|bias| bias.to_vec()).transpose()?;
     let input = flat(x);
     let cells = geometry.cells();
-    let image: usize = channels * geometry.input.iter().product::<usize>();
     if cells > 0 && !y.is_empty() {
         let (inside, outside) = (channels / op.groups, out / op.groups);
         let rows = inside * geometry.kernel.iter().product::<usize>();
-        let plane: usize = geometry.input.iter().product();
-        y.par_chunks_mut(outside * cells)
-            .enumerate()
-            .for_each(|(part, y)| {
-                let (n, group) = (part / op.groups, part % op.groups);
-                let x = &input[n * image + group * inside * plane..][..inside * plane];
-                let weight = &weight[group * outside * rows..][..outside * rows];
-                if let Some(bias) = &bias {
-                    for (y, bias) in y.chunks_mut(cells).zip(&bias[group * outside..]) {
-                        y.fill(*bias);
-                    }
+        let part = inside * geometry.input.iter().product::<usize>();
+        let width = geometry.tile(rows);
+        // The parts of the result that are computed by themselves: some cells of all channels of an image's group.
+        let mut tiles = Vec::new();
+        for (n, y) in y.chunks_mut(outside * cells).enumerate() {
+            let group = n % op.groups;
+            if let Some(bias) = &bias {
+                for (y, bias) in y.chunks_mut(cells).zip(&bias[group * outside..]) {
+                    y.fill(*bias);
                 }
-                product(&geometry, x, weight, [inside, outside, rows], y);
-            });
-    }
-    Ok(Array::from_shape_vec(IxDyn(&shape), y)?)
-}
-
-/// Adds the weights times the columns of one image's group to `y`, tile by tile; tiles in parallel.
-fn product(
-    geometry: &Geometry,
-    x: &[f32],
-    weight: &[f32],
-    [inside, outside, rows]: [usize; 3],
-    y: &mut [f32],
-) {
-    let cells = geometry.cells();
-    let width = (TILE / rows.max(1)).clamp(64, cells.max(64));
-    let tiles: Vec<usize> = (0..cells).step_by(width).collect();
-    let parts: Vec<(usize, Vec<f32>)> = tiles
-        .into_par_iter()
-        .map(|start| {
-            let count = width.min(cells - start);
-            let mut columns = vec![0f32; rows * count];
-            fill(geometry, x, inside, start, count, &mut columns);
-            let mut tile = vec![0f32; outside * count];
-            multiply(weight, &columns, [outside, rows, count], &mut tile);
-            (start, tile)
-        })
-        .collect();
-    for (start, tile) in parts {
-        let count = tile.len() / outside;
-        for (y, tile) in y.chunks_mut(cells).zip(tile.chunks(count)) {
-            for (y, value) in y[start..start + count].iter_mut().zip(tile) {
-                *y += value;
+            }
+            let x = &input[n * part..][..part];
+            let weight = ArrayView2::from_shape(
+                (outside, rows),
+                &weight[group * outside * rows..][..outside * rows],
+            )?;
+            let mut y = ArrayViewMut2::from_shape((outside, cells), y)?;
+            for start in (0..cells).step_by(width) {
+                let (tile, rest) = y.split_at(Axis(1), width.min(cells - start));
+                tiles.push((x, weight, start, tile));
+                y = rest;
             }
         }
+        tiles
+            .into_par_iter()
+            .try_for_each_init(Vec::new, |columns, (x, weight, start, mut y)| {
+                let count = y.ncols();
+                if geometry.is_pointwise() {
+                    let columns = ArrayView2::from_shape((rows, cells), x)?;
+                    general_mat_mul(
+                        1.0,
+                        &weight,
+                        &columns.slice(s![.., start..start + count]),
+                        1.0,
+                        &mut y,
+                    );
+                } else {
+                    columns.clear();
+                    columns.resize(rows * count, 0.0);
+                    fill(&geometry, x, inside, start, count, columns);
+                    general_mat_mul(
+                        1.0,
+                        &weight,
+                        &ArrayView2::from_shape((rows, count), columns)?,
+                        1.0,
+                        &mut y,
+                    );
+                }
+                Ok::<(), ExecError>(())
+            })?;
     }
-}
-
-/// `c += a b` for `[m, k] x [k, n]`.
-fn multiply(a: &[f32], b: &[f32], [m, k, n]: [usize; 3], c: &mut [f32]) {
-    let views = (
-        ArrayView2::from_shape((m, k), a),
-        ArrayView2::from_shape((k, n), b),
-        ArrayViewMut2::from_shape((m, n), c),
-    );
-    if let (Ok(a), Ok(b), Ok(mut c)) = views {
-        general_mat_mul(1.0, &a, &b, 1.0, &mut c);
-    }
+    Ok(Array::from_shape_vec(IxDyn(&shape), y)?)
 }
 
 /// The columns of the windows `start..start + count`: one row for each channel and cell of the window.
@@ -157,12 +163,22 @@ fn fill(geometry: &Geometry, x: &[f32], channels: usize, start: usize, count: us
                         let run = (width - ox).min(count - i);
                         if let (Some(z), Some(y)) = (geometry.place(0, oz, kz), geometry.place(1, oy, ky)) {
                             let line = &x[(z * rows + y) * row..][..row];
-                            let offset = kx * geometry.dilations[2];
                             let (stride, before) = (geometry.strides[2], geometry.before[2]);
-                            for (j, value) in column[i..i + run].iter_mut().enumerate() {
-                                let at = (ox + j) * stride + offset;
-                                if at >= before && at - before < row {
-                                    *value = line[at - before];
+                            let offset = kx * geometry.dilations[2];
+                            // The windows of the row whose cell lies on the line.
+                            let first = before.saturating_sub(offset).div_ceil(stride);
+                            let behind = (row + before).saturating_sub(offset).div_ceil(stride);
+                            let from = first.clamp(ox, ox + run);
+                            let to = behind.clamp(from, ox + run);
+                            if from < to {
+                                let target = &mut column[i + from - ox..i + to - ox];
+                                let line = &line[from * stride + offset - before..];
+                                if stride == 1 {
+                                    target.copy_from_slice(&line[..to - from]);
+                                } else {
+                                    for (value, &x) in target.iter_mut().zip(line.iter().step_by(stride)) {
+                                        *value = x;
+                                    }
                                 }
                             }
                         }

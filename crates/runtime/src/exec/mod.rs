@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod conv;
+mod elements;
 mod elementwise;
 mod embedding;
 mod linear;

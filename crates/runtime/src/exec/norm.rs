@@ -1,11 +1,13 @@
 //! Normalisations, with statistics in f64.
 
+use super::elements::PART;
 use super::{Array, Result};
 use caribou_ir::Tensor;
 use caribou_ir::op::{
     BatchNorm, Centring, GroupNorm, L2Normalize, LayerNorm, LocalResponseNorm, NormEpsilon,
 };
 use ndarray::{Axis, IxDyn};
+use rayon::prelude::*;
 
 fn vector(tensor: &Option<Tensor>, n: usize, default: f32) -> Result<Vec<f32>> {
     Ok(match tensor {
@@ -18,11 +20,25 @@ pub(super) fn batch_norm(op: &BatchNorm, x: &Array) -> Result<Array> {
     let n = op.mean.len();
     let (mean, variance) = (op.mean.to_vec()?, op.variance.to_vec()?);
     let (scale, offset) = (vector(&op.scale, n, 1.0)?, vector(&op.offset, n, 0.0)?);
-    let mut y = x.clone();
-    for (c, mut slice) in y.axis_iter_mut(Axis(op.axis)).enumerate() {
-        let factor = f64::from(scale[c]) / (f64::from(variance[c]) + op.epsilon).sqrt();
-        let (mean, offset) = (f64::from(mean[c]), f64::from(offset[c]));
-        slice.mapv_inplace(|x| ((f64::from(x) - mean) * factor + offset) as f32);
+    let lines: Vec<[f64; 3]> = (0..n)
+        .map(|c| {
+            let factor = f64::from(scale[c]) / (f64::from(variance[c]) + op.epsilon).sqrt();
+            [f64::from(mean[c]), factor, f64::from(offset[c])]
+        })
+        .collect();
+    let inner: usize = x.shape()[op.axis + 1..].iter().product();
+    let mut y = x.as_standard_layout().into_owned();
+    if let Some(y) = y.as_slice_mut().filter(|y| !y.is_empty()) {
+        y.par_chunks_mut(n * inner).for_each(|y| {
+            y.par_chunks_mut(inner)
+                .zip(&lines)
+                .with_min_len(PART.div_ceil(inner))
+                .for_each(|(y, [mean, factor, offset])| {
+                    for y in y {
+                        *y = ((f64::from(*y) - mean) * factor + offset) as f32;
+                    }
+                });
+        });
     }
     Ok(y)
 }

@@ -1,6 +1,6 @@
 //! Blocks of cells moved between axes: reshapes around a transposition.
 
-use super::{Array, Result, select};
+use super::{Array, Result, elements, select};
 use caribou_ir::op::{
     BatchToSpace, DepthToSpace, Pad, PadMode, Slice, SliceAxis, SpaceToBatch, SpaceToDepth,
 };
@@ -12,8 +12,7 @@ fn moved(x: &Array, split: &[usize], order: &[usize], joined: &[usize]) -> Resul
         .as_standard_layout()
         .into_owned()
         .into_shape_with_order(IxDyn(split))?;
-    let x = x.permuted_axes(order.to_vec()).as_standard_layout().into_owned();
-    Ok(x.into_shape_with_order(IxDyn(joined))?)
+    Ok(elements::permute(&x, order)?.into_shape_with_order(IxDyn(joined))?)
 }
 
 pub(super) fn space_to_depth(op: &SpaceToDepth, x: &Array) -> Result<Array> {

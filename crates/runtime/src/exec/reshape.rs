@@ -1,6 +1,6 @@
 //! Other shapes and orders of the same elements.
 
-use super::{Array, ExecError, Result};
+use super::{Array, ExecError, Result, elements};
 use caribou_ir::op::{Reshape, Size, Transpose};
 use ndarray::IxDyn;
 
@@ -28,8 +28,5 @@ pub(super) fn reshape(op: &Reshape, x: &Array) -> Result<Array> {
 }
 
 pub(super) fn transpose(op: &Transpose, x: &Array) -> Result<Array> {
-    Ok(x.view()
-        .permuted_axes(op.permutation.clone())
-        .as_standard_layout()
-        .into_owned())
+    elements::permute(x, &op.permutation)
 }
