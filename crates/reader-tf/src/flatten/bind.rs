@@ -1,7 +1,8 @@
 //! Placeholders that nobody has named: inputs, or switches of training that have the value of inference.
 
 use super::body::{Body, Reference};
-use super::ends::{self, Ends, Feeding};
+use super::ends::{Ends, Feeding};
+use super::stated;
 use crate::TensorflowReader;
 use crate::literal::{self, Literal};
 use crate::schema::DataType;
@@ -72,7 +73,7 @@ impl<'b> Placeholder<'b> {
             body,
             position,
             names: [node.name.clone(), name.to_owned()],
-            kind: ends::dtype(&node.attr, 0),
+            kind: stated::dtype(&node.attr, 0),
             shape,
         }
     }
@@ -189,7 +190,7 @@ pub(super) fn decide(
     findings: &mut Findings,
 ) -> Decision {
     let node = &body.nodes[position];
-    let shape = ends::stated_shape(node, 0);
+    let shape = stated::shape(node, 0);
     let placeholder = Placeholder::new(body, position, &node.name, shape.clone());
     let origin = placeholder.origin();
     let kind = placeholder.kind;
@@ -314,7 +315,7 @@ fn passes_another_on(body: &Body<'_>, position: usize) -> bool {
             {
                 let node = &body.nodes[from];
                 if is_placeholder(&node.op) {
-                    return literal::dtype(ends::dtype(&node.attr, 0)).is_some();
+                    return literal::dtype(stated::dtype(&node.attr, 0)).is_some();
                 }
                 open.push(from);
             }

@@ -268,7 +268,7 @@ impl Flattener<'_> {
                 && let Some(&variable) = arguments.get(*argument)
                 && let Some(variable) = self.flat.nodes.get(variable.node)
             {
-                let origin = super::origin(node, prefix);
+                let origin = super::walk::origin(node, prefix);
                 self.assigned.push((Arc::clone(&variable.name), origin));
             }
         }

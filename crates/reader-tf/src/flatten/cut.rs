@@ -1,7 +1,8 @@
 //! Inputs and outputs within functions: they have names only when the functions are inlined.
 
 use super::ends::{self, Ends, Within};
-use super::{Flattener, placeholder};
+use super::feeding::placeholder;
+use super::{Flattener, stated};
 use crate::graph::{Feed, Fetch, Output};
 use std::collections::HashMap;
 use std::mem;
@@ -22,7 +23,7 @@ impl Flattener<'_> {
             let Some(output) = self.located(feed) else {
                 continue;
             };
-            let kind = ends::dtype(&self.flat.nodes[output.node].attributes, output.slot);
+            let kind = stated::dtype(&self.flat.nodes[output.node].attributes, output.slot);
             let made = self.push(placeholder("", kind));
             // The placeholder has the name of what it stands for.
             let name = mem::take(&mut self.flat.nodes[made].name);

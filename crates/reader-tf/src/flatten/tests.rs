@@ -1,9 +1,11 @@
 use super::*;
 use crate::program::{Edge, Signature};
 use crate::schema::FunctionDef;
-use crate::schema::attr_value::ListValue;
+use crate::schema::attr_value::{ListValue, Value};
 use crate::schema::op_def::ArgDef;
-use crate::schema::{NameAttrList, OpDef, TensorProto, tensor_shape_proto::Dim};
+use crate::schema::{
+    DataType, NameAttrList, NodeDef, OpDef, TensorProto, TensorShapeProto, tensor_shape_proto::Dim,
+};
 use crate::{Binding, InputChoice};
 
 /// A node; attributes are values by name.

@@ -32,7 +32,7 @@ impl Flattener<'_> {
             ("ReadVariableOp", [variable]) => Some(Made::Outputs(vec![*variable])),
             ("ResourceGather", [variable, indices]) => {
                 let made = self.push(Node {
-                    attributes: self.substituted(super::attributes(node)),
+                    attributes: self.substituted(super::walk::attributes(node)),
                     ..Node::new(origin.layer.clone(), "Gather", vec![*variable, *indices])
                 });
                 Some(Made::Node(made))
