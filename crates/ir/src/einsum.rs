@@ -1,7 +1,9 @@
 //! Sums of products by the names of axes (Einstein's notation, as NumPy's `einsum` has it), as the products of matrices
 //! that they are.
 
-use crate::op::{Dense, MatMul, Op, Reduce, ReduceKind, Reshape, Size};
+use crate::op::{
+    Constant, Dense, Elementwise, ElementwiseKind, MatMul, Op, Reduce, ReduceKind, Reshape, Size, Tile,
+};
 use crate::{Dim, Graph, Tensor, ValueId};
 
 /// What adds operators to a graph on behalf of one layer, with errors that name it.
@@ -206,6 +208,41 @@ fn product<C: Compose>(on: &mut C, a: Named, b: Named, output: &[char]) -> Resul
     Ok(Named { value, axes })
 }
 
+/// A value times a constant, element by element: repeated along the axes that only the constant has, which are its last then.
+/// What is summed is summed afterwards.
+fn scaled<C: Compose>(
+    on: &mut C,
+    x: Named,
+    weight: &Tensor,
+    names: &[char],
+    new: &[char],
+) -> Result<Named, C::Error> {
+    let axes = [&x.axes[..], new].concat();
+    let place = |axis: &char| names.iter().position(|name| name == axis);
+    let order: Vec<usize> = axes.iter().filter_map(place).collect();
+    let size = |axis: &char| place(axis).map(|place| weight.shape()[place]);
+    let shape: Vec<usize> = axes.iter().map(|axis| size(axis).unwrap_or(1)).collect();
+    let constant = weight
+        .permute(&order)
+        .and_then(|weight| weight.reshape(&shape))
+        .map_err(|error| on.refuse(error.to_string()))?;
+    let mut value = x.value;
+    if !new.is_empty() {
+        let sizes = sizes(on, &x, &x.axes[1..])?;
+        let target = [&sizes[..], &vec![1; new.len()]].concat();
+        value = on.apply(Reshape::features(&target).into(), &[value])?;
+        let repeats = axes
+            .iter()
+            .map(|axis| size(axis).filter(|_| new.contains(axis)).unwrap_or(1));
+        let repeats = repeats.collect();
+        value = on.apply(Tile { repeats }.into(), &[value])?;
+    }
+    let constant = on.apply(Constant { value: constant }.into(), &[])?;
+    let kind = ElementwiseKind::Multiply;
+    let value = on.apply(Elementwise { kind }.into(), &[value, constant])?;
+    Ok(Named { value, axes })
+}
+
 /// A value and a constant: a dense layer on the axes that both have.
 fn weighted<C: Compose>(
     on: &mut C,
@@ -226,8 +263,11 @@ fn weighted<C: Compose>(
         .collect();
     let fits =
         shared.iter().all(|axis| !output.contains(axis)) && new.iter().all(|axis| output.contains(axis));
-    if weight.rank() != names.len() || !fits || shared.contains(&x.axes[0]) {
-        return Err(on.refuse("a product with a constant that shares an axis with the result".into()));
+    if weight.rank() != names.len() || shared.contains(&x.axes[0]) {
+        return Err(on.refuse("a product with a constant that does not keep the examples apart".into()));
+    }
+    if !fits {
+        return scaled(on, x, weight, names, &new);
     }
     let kept: Vec<char> = output.iter().chain(&shared).copied().collect();
     let x = reduced(on, x, &kept)?;

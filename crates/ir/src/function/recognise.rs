@@ -1,7 +1,7 @@
 //! Activations told from arithmetic: the one that has the same values over the whole range of numbers.
 
-use super::Function;
-use crate::op::Activation;
+use super::{Function, Step};
+use crate::op::{Activation, UnaryKind};
 
 /// The largest difference of values, relative to them or to one.
 const NEAR: f64 = 1e-6;
@@ -23,30 +23,58 @@ const PLAIN: &[Activation] = &[
     Activation::GeluSigmoid,
 ];
 
+/// Those that are told from the function's values where it is one of them of a multiple of its argument, for they are nearly
+/// the identity for large numbers, and no simpler one will do.
+const NEARLY_IDENTITY: &[Activation] = &[
+    Activation::Swish,
+    Activation::HardSwish,
+    Activation::Mish,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::GeluSigmoid,
+];
+
 impl Function {
     /// The activation that has the values of the function, where there is one: GELU, swish, hard sigmoid and others, in
     /// whatever way they are written. A constant that is given to seven digits is as good as the exact one.
     pub fn recognised(&self) -> Option<Activation> {
-        recognised(self)
+        let at = |x: f64| self.at(x);
+        // A function that none of them is like is told from them by its values near zero.
+        let candidates = PLAIN.iter().copied().chain(with_parameters(at));
+        candidates.into_iter().find(|candidate| same(at, candidate))
+    }
+
+    /// An activation of `scale * x + shift` that has the values of the function, with these two numbers. What scales and shifts
+    /// a value in front of an activation that is written as arithmetic may have become part of each of its steps.
+    pub fn recognised_of_affine(&self) -> Option<(Activation, [f64; 2])> {
+        let scale = rounded((self.at(2e4) - self.at(1e4)) / 1e4);
+        if !scale.is_finite() || scale <= 0.0 {
+            return None;
+        }
+        let shifted = self.steps.iter().filter_map(|step| match step {
+            Step::Unary(UnaryKind::Affine { scale: own, shift }, 0) => Some(rounded(shift / own * scale)),
+            _ => None,
+        });
+        std::iter::once(0.0).chain(shifted).find_map(|shift| {
+            let at = |x: f64| self.at((x - shift) / scale);
+            let found = NEARLY_IDENTITY.iter().find(|candidate| same(at, candidate))?;
+            Some((*found, [scale, shift]))
+        })
     }
 }
 
-fn recognised(function: &Function) -> Option<Activation> {
-    let same = |candidate: &Activation| {
-        numbers().all(|x| {
-            let (found, expected) = (function.at(x), candidate.at(x));
-            // Where an exponential leaves the range of numbers, the program's way gives none.
-            let beyond = x.abs() > 80.0 && !found.is_finite();
-            beyond || (found - expected).abs() <= NEAR * expected.abs().max(1.0)
-        })
-    };
-    // A function that none of them is like is told from them by its values near zero.
-    PLAIN.iter().copied().chain(with_parameters(function)).find(same)
+/// Whether a function has the values of an activation.
+fn same(at: impl Fn(f64) -> f64, candidate: &Activation) -> bool {
+    numbers().all(|x| {
+        let (found, expected) = (at(x), candidate.at(x));
+        // Where an exponential leaves the range of numbers, the program's way gives none.
+        let beyond = x.abs() > 80.0 && !found.is_finite();
+        beyond || (found - expected).abs() <= NEAR * expected.abs().max(1.0)
+    })
 }
 
 /// Activations whose parameters are those that the function has, if it is one of them.
-fn with_parameters(function: &Function) -> Vec<Activation> {
-    let at = |x: f64| function.at(x);
+fn with_parameters(at: impl Fn(f64) -> f64) -> Vec<Activation> {
     let (zero, one, minus) = (at(0.0), at(1.0), at(-1.0));
     let mut found = Vec::new();
     if zero == 0.0 && (one - 1.0).abs() < NEAR {
@@ -95,10 +123,9 @@ fn numbers() -> impl Iterator<Item = f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Step;
     use super::*;
     use crate::Graph;
-    use crate::op::{ElementwiseKind as Kind, UnaryKind};
+    use crate::op::ElementwiseKind as Kind;
 
     fn of(steps: impl Fn(&mut Function)) -> Option<Activation> {
         let mut graph = Graph::new();
@@ -109,7 +136,7 @@ mod tests {
         );
         let mut function = Function::of(x);
         steps(&mut function);
-        recognised(&function)
+        function.recognised()
     }
 
     fn affine(scale: f64, shift: f64) -> UnaryKind {
@@ -143,5 +170,24 @@ mod tests {
             f.push(Step::Elementwise(Kind::Multiply, vec![0, y]));
         });
         assert_eq!(scaled, None);
+    }
+
+    #[test]
+    fn an_activation_of_a_multiple_is_found() {
+        let mut graph = Graph::new();
+        let shape = crate::Shape::new([crate::Dim::Fixed(1)]);
+        let x = graph.input("x", shape, crate::Layout::Plain);
+        // swish(8 x - 2), of which neither 8 x - 2 nor its half is a step.
+        let mut function = Function::of(x);
+        let half = function.push(Step::Unary(affine(4.0, -1.0), 0));
+        let whole = function.push(Step::Unary(affine(8.0, -2.0), 0));
+        let whole = function.push(Step::Activation(Activation::Sigmoid, whole));
+        let product = function.push(Step::Elementwise(Kind::Multiply, vec![half, whole]));
+        function.push(Step::Unary(affine(2.0, 0.0), product));
+        assert_eq!(function.recognised(), None);
+        assert_eq!(
+            function.recognised_of_affine(),
+            Some((Activation::Swish, [8.0, -2.0]))
+        );
     }
 }

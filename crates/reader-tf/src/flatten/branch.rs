@@ -13,12 +13,16 @@ pub(super) fn truth(flat: &Flat, output: Output) -> Option<bool> {
     number(flat, output).map(|number| number != 0.0)
 }
 
-/// The single number of an output, where it is a constant.
+/// The single number of an output, where it follows from constants and from the shapes of inputs.
 pub(crate) fn number(flat: &Flat, output: Output) -> Option<f64> {
-    evaluate(flat, output, &mut { STEPS })
+    match evaluate(flat, output, &mut { STEPS })?[..] {
+        [number] => number,
+        _ => None,
+    }
 }
 
-fn evaluate(flat: &Flat, output: Output, steps: &mut usize) -> Option<f64> {
+/// The numbers of an output, those that are known; one number stands for an array of any shape with one element.
+fn evaluate(flat: &Flat, output: Output, steps: &mut usize) -> Option<Vec<Option<f64>>> {
     let node = flat.nodes.get(output.node)?;
     *steps = steps.checked_sub(1)?;
     if output.slot != 0 {
@@ -28,28 +32,133 @@ fn evaluate(flat: &Flat, output: Output, steps: &mut usize) -> Option<f64> {
         let Literal::Numbers(tensor) = literal else {
             return None;
         };
-        return match tensor.len() {
-            1 => tensor.to_vec().ok()?.first().map(|&value| f64::from(value)),
-            _ => None,
-        };
+        let few = tensor.len() == 1 || tensor.rank() == 1 && tensor.len() <= MOST;
+        let values = few.then(|| tensor.to_vec().ok())??;
+        return Some(values.iter().map(|&value| Some(f64::from(value))).collect());
     }
     let mut input = |i: usize| evaluate(flat, *node.inputs.get(i)?, steps);
-    let truth = |value: bool| f64::from(u8::from(value));
+    if let Some(&(_, function)) = PAIRS.iter().find(|(op, _)| *op == &*node.op) {
+        let (a, b) = (input(0)?, input(1)?);
+        let count = a.len().max(b.len());
+        let at = |list: &[Option<f64>], i: usize| match list {
+            [number] => Some(*number),
+            list => list.get(i).copied(),
+        };
+        let pair = |i: usize| Some(at(&a, i)?.zip(at(&b, i)?).map(|(a, b)| function(a, b)));
+        return (0..count).map(pair).collect();
+    }
     Some(match &*node.op {
         "Identity" | "StopGradient" | "Cast" | "PreventGradient" | "Enter" => input(0)?,
-        // As TensorFlow computes it, in single precision.
-        "Sub" => f64::from(input(0)? as f32 - input(1)? as f32),
-        "LogicalNot" => truth(input(0)? == 0.0),
-        "LogicalAnd" => truth(input(0)? != 0.0 && input(1)? != 0.0),
-        "LogicalOr" => truth(input(0)? != 0.0 || input(1)? != 0.0),
-        "Equal" => truth(input(0)? == input(1)?),
-        "NotEqual" => truth(input(0)? != input(1)?),
-        "Less" => truth(input(0)? < input(1)?),
-        "Greater" => truth(input(0)? > input(1)?),
-        "GreaterEqual" => truth(input(0)? >= input(1)?),
-        "LessEqual" => truth(input(0)? <= input(1)?),
+        "LogicalNot" => {
+            let not = |value: Option<f64>| value.map(|value| truth_of(value == 0.0));
+            input(0)?.into_iter().map(not).collect()
+        }
+        // One side may be enough.
+        "LogicalAnd" | "LogicalOr" => {
+            let decisive = &*node.op == "LogicalOr";
+            let sides = [0, 1].map(|i| match input(i)?[..] {
+                [side] => side.map(|side| side != 0.0),
+                _ => None,
+            });
+            let known = match sides {
+                _ if sides.contains(&Some(decisive)) => Some(decisive),
+                [Some(_), Some(_)] => Some(!decisive),
+                _ => None,
+            };
+            vec![known.map(truth_of)]
+        }
+        "Pack" => {
+            let one = |i: usize| match input(i)?[..] {
+                [number] => Some(number),
+                _ => None,
+            };
+            (0..node.inputs.len()).map(one).collect::<Option<_>>()?
+        }
+        "All" => {
+            let axes = &flat.nodes.get(node.inputs.get(1)?.node)?.literal;
+            if matches!(axes, Some(Literal::Numbers(axes)) if axes.is_empty()) {
+                return None;
+            }
+            let all: Option<Vec<f64>> = input(0)?.into_iter().collect();
+            vec![all.map(|all| truth_of(all.iter().all(|&value| value != 0.0)))]
+        }
+        "StridedSlice" => {
+            let list = input(0)?;
+            let [Some(from), Some(to), Some(1.0)] =
+                [input(1)?, input(2)?, input(3)?].map(|list| match list[..] {
+                    [number] => number,
+                    _ => None,
+                })
+            else {
+                return None;
+            };
+            let masked = |name: &str| {
+                let mask = node.attributes.get(name).and_then(|value| value.value.as_ref());
+                matches!(mask, Some(Value::I(mask)) if *mask != 0)
+            };
+            let place = |at: f64| (if at < 0.0 { at + list.len() as f64 } else { at }) as usize;
+            let from = if masked("begin_mask") { 0 } else { place(from) };
+            let to = if masked("end_mask") { list.len() } else { place(to) };
+            match masked("shrink_axis_mask") {
+                true => vec![*list.get(from)?],
+                false => list.get(from..to.min(list.len()))?.to_vec(),
+            }
+        }
+        "Shape" => {
+            let source = passed(flat, *node.inputs.first()?);
+            let feed = flat.feeds.iter().find(|feed| feed.output == source)?;
+            let sizes = feed.shape.as_ref()?.iter();
+            // The number of examples is whatever is fed.
+            let known =
+                |(axis, size): (usize, &Option<usize>)| size.filter(|_| axis > 0).map(|size| size as f64);
+            sizes.enumerate().map(known).collect()
+        }
         _ => return None,
     })
+}
+
+/// The most numbers of an array that a condition is made of.
+const MOST: usize = 16;
+
+/// Operations on two numbers.
+const PAIRS: &[(&str, fn(f64, f64) -> f64)] = &[
+    // As TensorFlow computes it, in single precision.
+    ("Sub", |a, b| f64::from(a as f32 - b as f32)),
+    ("Equal", |a, b| truth_of(a == b)),
+    ("NotEqual", |a, b| truth_of(a != b)),
+    ("Less", |a, b| truth_of(a < b)),
+    ("Greater", |a, b| truth_of(a > b)),
+    ("GreaterEqual", |a, b| truth_of(a >= b)),
+    ("LessEqual", |a, b| truth_of(a <= b)),
+];
+
+fn truth_of(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+/// The value behind operations that change its elements only.
+fn passed(flat: &Flat, mut output: Output) -> Output {
+    for _ in 0..flat.nodes.len() {
+        let Some(node) = flat.nodes.get(output.node).filter(|node| node.literal.is_none()) else {
+            break;
+        };
+        let number = |input: &&Output| {
+            let literal = flat.nodes.get(input.node).and_then(|node| node.literal.as_ref());
+            matches!(literal, Some(Literal::Numbers(tensor)) if tensor.rank() == 0)
+        };
+        let next = match &*node.op {
+            "Identity" | "StopGradient" | "Cast" | "Relu" | "Sigmoid" | "Tanh" => node.inputs.first(),
+            "Mul" | "Add" | "AddV2" | "Sub" | "RealDiv" if node.inputs.iter().any(|input| number(&input)) => {
+                node.inputs.iter().find(|input| !number(input))
+            }
+            _ => None,
+        };
+        match next {
+            Some(&next) => output = next,
+            None => break,
+        }
+    }
+    output
 }
 
 /// Whether a node passes what it reads to one of several outputs.

@@ -8,7 +8,7 @@ use super::Lifted;
 use crate::build::Held;
 use crate::ops::Call;
 use caribou_ir::function::{Function, Step, arguments};
-use caribou_ir::op::{ElementwiseKind as Kind, UnaryKind};
+use caribou_ir::op::{ElementwiseKind as Kind, Op, UnaryKind};
 use caribou_ir::{Graph, ValueId};
 
 /// The operations that an activation may end with.
@@ -38,20 +38,28 @@ pub(super) fn by_values(call: &mut Call<'_, '_>) -> Lifted {
     }) else {
         return Ok(None);
     };
-    for argument in arguments(call.graph(), call.inputs.iter().filter_map(value)) {
-        let Some(function) = function(call, argument) else {
-            continue;
-        };
-        if function.operators() < 2 {
-            continue;
-        }
-        if let Some(found) = function.recognised() {
-            let y = call.apply(found, &[argument])?;
-            call.lift("an activation");
-            return Ok(Some(vec![Held::Value(y, dtype)]));
+    let candidates: Vec<(ValueId, Function)> = arguments(call.graph(), call.inputs.iter().filter_map(value))
+        .into_iter()
+        .filter_map(|argument| Some((argument, function(call, argument)?)))
+        .filter(|(_, function)| function.operators() >= 2)
+        .collect();
+    let mut found = candidates
+        .iter()
+        .find_map(|(argument, function)| Some((*argument, function.recognised()?)));
+    if found.is_none() {
+        let of_affine = candidates
+            .iter()
+            .find_map(|(argument, function)| Some((*argument, function.recognised_of_affine()?)));
+        if let Some((argument, (activation, [scale, shift]))) = of_affine {
+            found = Some((call.apply(Op::affine(scale, shift), &[argument])?, activation));
         }
     }
-    Ok(None)
+    let Some((argument, activation)) = found else {
+        return Ok(None);
+    };
+    let y = call.apply(activation, &[argument])?;
+    call.lift("an activation");
+    Ok(Some(vec![Held::Value(y, dtype)]))
 }
 
 fn value(held: &Held) -> Option<ValueId> {
