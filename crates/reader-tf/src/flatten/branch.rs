@@ -120,8 +120,10 @@ fn evaluate(flat: &Flat, output: Output, steps: &mut usize) -> Option<Vec<Option
 /// The most numbers of an array that a condition is made of.
 const MOST: usize = 16;
 
-/// Operations on two numbers.
-const PAIRS: &[(&str, fn(f64, f64) -> f64)] = &[
+/// The name of an operation, and what it gives for two numbers.
+type Pair = (&'static str, fn(f64, f64) -> f64);
+
+const PAIRS: &[Pair] = &[
     // As TensorFlow computes it, in single precision.
     ("Sub", |a, b| f64::from(a as f32 - b as f32)),
     ("Equal", |a, b| truth_of(a == b)),
