@@ -291,7 +291,7 @@ fn convert(
         return Err(Failure::Usage(message.into()));
     }
     let parameters = source.parameter_count();
-    let buffered = BufWriter::with_capacity(1 << 20, archive.file());
+    let buffered = BufWriter::with_capacity(1 << 16, archive.file());
     let mut sink = Progress::new(buffered, parameters as u64 * 4, job.arguments.quiet);
     let report = writer
         .write(&sunk, &mut sink, &write_options)

@@ -61,6 +61,34 @@ fn called(files: &[Option<&Path>]) -> Option<&'static str> {
     })
 }
 
+/// Refuses options that only models of other formats have: they would be passed over.
+fn check(parts: &Parts, reader: &str, file: &Path) -> Result<(), Failure> {
+    let graph = &parts.graph;
+    let options: [(&str, bool, &[&str]); 11] = [
+        ("--input", !graph.inputs.is_empty(), &["tensorflow", "dl4j"]),
+        ("--output", !graph.outputs.is_empty(), &["tensorflow"]),
+        ("--signature", graph.signature.is_some(), &["tensorflow"]),
+        ("--bind", !graph.bind.is_empty(), &["tensorflow"]),
+        ("--phase", parts.phase != PhaseChoice::default(), &["caffe"]),
+        ("--level", parts.level != 0, &["caffe"]),
+        ("--stage", !parts.stages.is_empty(), &["caffe"]),
+        ("--solver", parts.solver.is_some(), &["caffe"]),
+        ("--mean-file", parts.mean_file.is_some(), &["caffe"]),
+        ("--mean-value", !parts.mean_values.is_empty(), &["caffe"]),
+        ("--input-scale", parts.input_scale.is_some(), &["caffe"]),
+    ];
+    let foreign = options
+        .iter()
+        .find(|(_, given, formats)| *given && !formats.contains(&reader));
+    foreign.map_or(Ok(()), |(option, _, formats)| {
+        Err(Failure::Usage(format!(
+            "{option}: it is for models of format {}, and {} is of format {reader}",
+            formats.join(" or "),
+            file.display()
+        )))
+    })
+}
+
 /// A model's files, and who reads them.
 pub(crate) struct Opened {
     pub(crate) source: Source,
@@ -104,6 +132,7 @@ pub(crate) fn open(path: &Path, parts: &Parts) -> Result<Opened, Failure> {
             findings: caribou_ir::Findings::new(),
         });
     };
+    check(parts, reader.name(), first)?;
     if let Some(weights) = weights {
         if !reader.takes_weights() {
             return Err(Failure::Usage(format!(

@@ -39,15 +39,15 @@ pub(crate) struct Optimization {
 /// What was done to one weight.
 pub(crate) struct Row {
     pub(crate) change: LayerChange,
-    /// How many numbers are others, where that is worth telling.
-    pub(crate) changed: Option<usize>,
+    /// Whether it is worth a word how many numbers are others.
+    pub(crate) tells_changed: bool,
 }
 
 impl From<LayerChange> for Row {
     fn from(change: LayerChange) -> Self {
         Self {
             change,
-            changed: None,
+            tells_changed: false,
         }
     }
 }
@@ -68,7 +68,7 @@ impl Row {
             "worst_channel": change.worst_channel.map(|(channel, decibels)| {
                 json!({ "channel": channel, "sqnr_db": finite(decibels) })
             }),
-            "changed": self.changed,
+            "changed": change.changed,
         })
     }
 
@@ -88,8 +88,8 @@ impl Row {
         if let Some((channel, decibels)) = change.worst_channel {
             line += &format!("  {channel} ({decibels:.1})");
         }
-        if let Some(changed) = self.changed {
-            line += &format!("  {changed} changed");
+        if self.tells_changed {
+            line += &format!("  {} changed", change.changed);
         }
         line
     }

@@ -60,7 +60,7 @@ pub use read::{Confidence, Import, ReadError, ReadOptions, Reader, Rest};
 pub use rewrite::Rewrite;
 pub use shape::{Dim, Infer, Shape, ShapeError};
 pub use source::Source;
-pub use tensor::{Entries, ReadAt, Tensor, TensorData, TensorError};
+pub use tensor::{Entries, ReadAt, Tensor, TensorData, TensorError, Values};
 pub use training::{
     Clipping, Constraint, Count, LayerTraining, LearningRate, Loss, LossKind, ParameterState, Regularization,
     Scheduled, Scheme, Training, TrainingState, Updater, UpdaterKind,

@@ -34,8 +34,8 @@ pub struct Clip {
 pub struct Clipped {
     /// The graph; its shapes are those of before.
     pub graph: Graph,
-    /// What was done to each weight, with how many numbers were changed.
-    pub layers: Vec<(LayerChange, usize)>,
+    /// What was done to each weight.
+    pub layers: Vec<LayerChange>,
 }
 
 /// Clips the weights of a graph.
@@ -62,12 +62,9 @@ pub fn clip(mut graph: Graph, options: &Clip) -> Result<Clipped, OptimizeError> 
     let mut layers = Vec::new();
     for weight in options.selection.select(&graph)? {
         let order = weight.channels_first();
-        let before = weight.load(&graph, &order)?;
-        let mut after = before.clone();
+        let mut after = weight.load(&graph, &order)?;
         bounded(&weight, &mut after, options.bound)?;
-        let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
-        let change = LayerChange::new(&weight, &before, &after, Some(weight.matrix().0))?;
-        layers.push((change, changed));
+        layers.push(LayerChange::measured(&weight, &graph, &after)?);
         weight.store(&mut graph, &order, after)?;
     }
     Ok(Clipped { graph, layers })

@@ -191,7 +191,7 @@ mod tests {
 
     fn numbers(shape: &[usize], from: f32) -> Tensor {
         let count: usize = shape.iter().product();
-        Tensor::from_values(shape, (0..count).map(|i| from + i as f32).collect()).unwrap()
+        Tensor::from_values(shape, (0..count).map(|i| from + i as f32).collect::<Vec<_>>()).unwrap()
     }
 
     /// A dense layer whose kernel is stored the other way round, and what is remembered of it.

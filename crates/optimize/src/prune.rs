@@ -13,8 +13,8 @@ use caribou_ir::Graph;
 /// Which weights become 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// Exactly `round(sparsity * n)` of `n` weights, those of the smallest magnitude; of equal ones, the first. Weights that
-    /// are 0 already count.
+    /// Exactly `round(sparsity * n)` of `n` weights, those of the smallest magnitude; of equal ones, the first of the matrix
+    /// `[output channels, inputs]`. Weights that are 0 already count.
     Sparsity(f64),
     /// Those whose magnitude is not larger.
     Threshold(f32),
@@ -102,7 +102,7 @@ pub fn prune(mut graph: Graph, options: &Prune) -> Result<Pruned, OptimizeError>
     match options.target {
         Target::Sparsity(sparsity) => check_sparsity("--sparsity", sparsity)?,
         Target::Blocks { sparsity, .. } => check_sparsity("--sparsity", sparsity)?,
-        Target::Threshold(threshold) if !(threshold >= 0.0 && threshold.is_finite()) => {
+        Target::Threshold(threshold) if !(0.0..f32::MAX).contains(&threshold) => {
             let message = format!("{threshold} is no magnitude: expected a number, 0 or larger");
             return Err(OptimizeError::option("--threshold", message));
         }
@@ -160,10 +160,10 @@ fn global(
     let kernels = Kernels::best();
     let mut parts = Vec::with_capacity(selected.len());
     for weight in selected {
-        parts.push(weight.load(graph, &weight.plain())?);
+        parts.push(weight.load(graph, &weight.channels_first())?);
     }
-    let elements: usize = parts.iter().map(Vec::len).sum();
-    let views: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
+    let elements: usize = parts.iter().map(|part| part.len()).sum();
+    let views: Vec<&[f32]> = parts.iter().map(|part| &**part).collect();
     let fail = |error| match selected.first() {
         Some(weight) => weight.failed(error),
         None => OptimizeError::option("--only", error.to_string()),
@@ -171,85 +171,42 @@ fn global(
     let cut = kernels
         .smallest(&views, count(sparsity, elements))
         .map_err(fail)?;
-    let powers = selected
-        .iter()
-        .zip(&parts)
-        .map(|(weight, part)| power(weight, part));
-    let before: Vec<f64> = powers.collect::<Result<_, OptimizeError>>()?;
-    let mut targets: Vec<&mut [f32]> = parts.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut targets: Vec<&mut [f32]> = parts.iter_mut().map(|part| &mut **part).collect();
     kernels.zero(&mut targets, &cut).map_err(fail)?;
-    for ((weight, after), before) in selected.iter().zip(parts).zip(before) {
-        layers.push(LayerChange::zeroed(
-            weight,
-            before,
-            power(weight, &after)?,
-            &after,
-        ));
-        weight.store(graph, &weight.plain(), after)?;
+    for (weight, after) in selected.iter().zip(parts) {
+        layers.push(LayerChange::measured(weight, graph, &after)?);
+        weight.store(graph, &weight.channels_first(), after)?;
     }
     Ok(())
 }
 
-/// The sum of squares of the numbers of a weight.
-fn power(weight: &Weight, values: &[f32]) -> Result<f64, OptimizeError> {
-    let sums = Kernels::best().signal_and_noise(values, values, 1);
-    let sums = sums.map_err(|error| weight.failed(error))?;
-    Ok(sums.first().map_or(0.0, |(signal, _)| *signal))
-}
-
-/// Prunes one weight by itself.
+/// Prunes one weight by itself, in place: one layer may be most of a network.
 fn one(graph: &mut Graph, weight: &Weight, target: Target) -> Result<LayerChange, OptimizeError> {
     let kernels = Kernels::best();
     let fail = |error| weight.failed(error);
+    let order = weight.channels_first();
+    let mut values = weight.load(graph, &order)?;
     match target {
-        Target::Sparsity(sparsity) => scattered(graph, weight, |values| {
+        Target::Sparsity(sparsity) => {
             let k = count(sparsity, values.len());
-            kernels.prune(values, k).map(drop).map_err(fail)
-        }),
-        Target::Threshold(threshold) => scattered(graph, weight, |values| {
-            let small = values.iter_mut().filter(|value| value.abs() <= threshold);
-            small.for_each(|value| *value = 0.0);
-            Ok(())
-        }),
-        Target::NOfM { n, m } => pattern(graph, weight, |values, (_, columns)| {
-            kernels.keep_n_of_m(values, columns, n, m).map_err(fail)
-        }),
+            kernels.prune(&mut values, k).map_err(fail)?;
+        }
+        Target::Threshold(threshold) => {
+            let above = threshold.next_up();
+            kernels.zero_smaller(&mut values, above).map_err(fail)?;
+        }
+        Target::NOfM { n, m } => {
+            let (_, columns) = weight.matrix();
+            kernels.keep_n_of_m(&mut values, columns, n, m).map_err(fail)?;
+        }
         Target::Blocks {
             rows,
             columns,
             sparsity,
-        } => pattern(graph, weight, |values, matrix| {
-            blocks(weight, values, matrix, (rows, columns), sparsity)
-        }),
+        } => blocks(weight, &mut values, (rows, columns), sparsity)?,
     }
-}
-
-/// Prunes single numbers, in place: one layer may be most of a network.
-fn scattered(
-    graph: &mut Graph,
-    weight: &Weight,
-    prune: impl FnOnce(&mut [f32]) -> Result<(), OptimizeError>,
-) -> Result<LayerChange, OptimizeError> {
-    let mut values = weight.load(graph, &weight.plain())?;
-    let before = power(weight, &values)?;
-    prune(&mut values)?;
-    let change = LayerChange::zeroed(weight, before, power(weight, &values)?, &values);
-    weight.store(graph, &weight.plain(), values)?;
-    Ok(change)
-}
-
-/// Prunes by patterns along what leads into one output: of the matrix of so many output channels and inputs.
-fn pattern(
-    graph: &mut Graph,
-    weight: &Weight,
-    prune: impl FnOnce(&mut [f32], (usize, usize)) -> Result<(), OptimizeError>,
-) -> Result<LayerChange, OptimizeError> {
-    let order = weight.channels_first();
-    let before = weight.load(graph, &order)?;
-    let mut after = before.clone();
-    prune(&mut after, weight.matrix())?;
-    let change = LayerChange::new(weight, &before, &after, Some(weight.matrix().0))?;
-    weight.store(graph, &order, after)?;
+    let change = LayerChange::measured(weight, graph, &values)?;
+    weight.store(graph, &order, values)?;
     Ok(change)
 }
 
@@ -257,10 +214,10 @@ fn pattern(
 fn blocks(
     weight: &Weight,
     values: &mut [f32],
-    (rows, columns): (usize, usize),
     block: (usize, usize),
     sparsity: f64,
 ) -> Result<(), OptimizeError> {
+    let (rows, columns) = weight.matrix();
     if block.0 == 0 || block.1 == 0 || rows % block.0 != 0 || columns % block.1 != 0 {
         return Err(OptimizeError::layer(
             &weight.origin,

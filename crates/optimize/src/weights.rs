@@ -5,7 +5,7 @@ use crate::OptimizeError;
 use crate::kernels::{KernelError, Kernels};
 use caribou_ir::layout::inverse;
 use caribou_ir::op::{Op, Operator};
-use caribou_ir::{Graph, NodeId, Origin, Tensor};
+use caribou_ir::{Graph, NodeId, Origin, Tensor, Values};
 
 /// What a weight is to its layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,19 +81,23 @@ impl Weight {
         parameters.nth(self.position).map(|(_, tensor)| tensor)
     }
 
-    /// The numbers in memory, in C order.
+    /// The numbers with the axes in this order, as they are stored.
+    ///
+    /// # Errors
+    /// When the graph has no such weight.
+    pub(crate) fn ordered(&self, graph: &Graph, order: &[usize]) -> Result<Tensor, OptimizeError> {
+        let missing = || OptimizeError::layer(&self.origin, format!("it has no {}", self.role));
+        let tensor = self.tensor(graph).ok_or_else(missing)?;
+        tensor.permute(order).map_err(OptimizeError::tensor(&self.origin))
+    }
+
+    /// The numbers in memory, with the axes in this order.
     ///
     /// # Errors
     /// When they can't be read, or one is NaN or infinite.
-    pub(crate) fn load(&self, graph: &Graph, order: &[usize]) -> Result<Vec<f32>, OptimizeError> {
-        let read = OptimizeError::tensor(&self.origin);
-        let Some(tensor) = self.tensor(graph) else {
-            return Ok(Vec::new());
-        };
-        let values = tensor
-            .permute(order)
-            .and_then(|tensor| tensor.to_vec())
-            .map_err(read)?;
+    pub(crate) fn load(&self, graph: &Graph, order: &[usize]) -> Result<Values, OptimizeError> {
+        let tensor = self.ordered(graph, order)?;
+        let values = tensor.to_values().map_err(OptimizeError::tensor(&self.origin))?;
         match Kernels::best().not_finite(&values) {
             Some(index) => Err(OptimizeError::NotFinite {
                 origin: self.origin.clone(),
@@ -128,7 +132,7 @@ impl Weight {
         &self,
         graph: &mut Graph,
         order: &[usize],
-        values: Vec<f32>,
+        values: Values,
     ) -> Result<Tensor, OptimizeError> {
         let read = OptimizeError::tensor(&self.origin);
         let sizes: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();

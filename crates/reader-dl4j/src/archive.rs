@@ -126,13 +126,22 @@ fn array(
         return Ok(None);
     };
     let stored = {
-        let entry = zip.by_index(index).map_err(|error| fail(error.to_string()))?;
+        let mut entry = zip.by_index(index).map_err(|error| fail(error.to_string()))?;
         let start = entry.data_start().and_then(|start| usize::try_from(start).ok());
         let end = start.and_then(|start| start.checked_add(usize::try_from(entry.size()).ok()?));
         let range = start.zip(end).filter(|&(_, end)| end <= source.bytes().len());
-        (entry.compression() == CompressionMethod::Stored)
+        let stored = (entry.compression() == CompressionMethod::Stored)
             .then_some(range)
-            .flatten()
+            .flatten();
+        if stored.is_some() {
+            // What is read from the map goes past the checksum.
+            std::io::copy(&mut entry, &mut std::io::sink()).map_err(|error| {
+                fail(format!(
+                    "its bytes do not have the checksum that is told of them: {error}"
+                ))
+            })?;
+        }
+        stored
     };
     let (header, data) = match stored {
         Some((start, end)) if start == end => return Ok(Some(Tensor::vector(&[]))),

@@ -23,7 +23,7 @@ pub fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>, String> {
     outputs
         .iter()
         .map(|array| {
-            let values = array.iter().copied().collect();
+            let values: Vec<f32> = array.iter().copied().collect();
             Tensor::from_values(array.shape(), values).map_err(read)
         })
         .collect()

@@ -11,9 +11,9 @@ const NOT_FINITE: Code = Code("D0202");
 /// A parameter that the type of the archive has no number for.
 pub(crate) const TOO_LARGE: Code = Code("D0204");
 
-/// Blocks that wait to be written. One is enough to keep both threads at work; a few megabytes each, they count
+/// Blocks that wait to be written. Few are enough to keep both threads at work; up to some megabytes each, they count
 /// against the memory that a conversion may use.
-const WAITING: usize = 1;
+const WAITING: usize = 2;
 
 /// The elements of tensors, each times a factor, as big-endian numbers of this type, rounded to the nearest.
 ///
@@ -71,7 +71,9 @@ fn produce<'t>(
     for (layer, tensor, scale) in tensors {
         let (mut wrong, mut large) = (0, 0);
         let result = tensor.stream(|block| {
-            wrong += block.iter().filter(|value| !value.is_finite()).count();
+            if holds_none(block) {
+                wrong += block.iter().filter(|value| !value.is_finite()).count();
+            }
             let mut bytes = free.try_recv().unwrap_or_default();
             large += encode(block, scale, dtype, &mut bytes);
             full.send(bytes).map_err(|_| Stop::NobodyWrites)
@@ -107,6 +109,13 @@ fn produce<'t>(
     Ok(())
 }
 
+/// Whether one of the numbers is NaN or infinite: an exponent of ones, to which one more carries into the sign.
+fn holds_none(block: &[f32]) -> bool {
+    let (exponent, one) = (f32::INFINITY.to_bits(), f32::MIN_POSITIVE.to_bits());
+    let carried = |all: u32, value: &f32| all | ((value.to_bits() & exponent) + one);
+    block.iter().fold(0, carried) >> 31 == 1
+}
+
 /// The numbers times a factor as big-endian bytes, and how many of them are infinite or none then.
 fn encode(block: &[f32], scale: f32, dtype: ArrayType, bytes: &mut Vec<u8>) -> usize {
     bytes.resize(dtype.size() * block.len(), 0);
@@ -118,27 +127,27 @@ fn encode(block: &[f32], scale: f32, dtype: ArrayType, bytes: &mut Vec<u8>) -> u
             half::bf16::from_f32(value * scale).to_be_bytes()
         }),
         ArrayType::Double => {
-            for (element, value) in bytes.chunks_exact_mut(8).zip(block) {
-                element.copy_from_slice(&f64::from(value * scale).to_be_bytes());
+            for (element, value) in bytes.as_chunks_mut().0.iter_mut().zip(block) {
+                *element = f64::from(value * scale).to_be_bytes();
             }
             return 0;
         }
         ArrayType::Float => {
-            for (element, value) in bytes.chunks_exact_mut(4).zip(block) {
-                element.copy_from_slice(&(value * scale).to_be_bytes());
+            for (element, value) in bytes.as_chunks_mut().0.iter_mut().zip(block) {
+                *element = (value * scale).to_be_bytes();
             }
             return 0;
         }
     }
     // An exponent of ones: infinite, or no number.
     let exponent = if dtype == ArrayType::Half { 0x7c00 } else { 0x7f80 };
-    let none = |bytes: &&[u8]| u16::from_be_bytes([bytes[0], bytes[1]]) & exponent == exponent;
-    bytes.chunks_exact(2).filter(none).count()
+    let none = |bytes: &&[u8; 2]| u16::from_be_bytes(**bytes) & exponent == exponent;
+    bytes.as_chunks().0.iter().filter(none).count()
 }
 
 fn sixteen_bits(block: &[f32], bytes: &mut [u8], encode: impl Fn(f32) -> [u8; 2]) {
-    for (element, &value) in bytes.chunks_exact_mut(2).zip(block) {
-        element.copy_from_slice(&encode(value));
+    for (element, &value) in bytes.as_chunks_mut().0.iter_mut().zip(block) {
+        *element = encode(value);
     }
 }
 

@@ -52,9 +52,9 @@ fn change(options: &Clip, arguments: &Arguments, model: Model) -> Result<Changed
     report.layers = clipped
         .layers
         .into_iter()
-        .map(|(change, changed)| Row {
-            changed: Some(changed),
-            ..Row::from(change)
+        .map(|change| Row {
+            tells_changed: true,
+            change,
         })
         .collect();
     Changed::judged(graph, report, truth)

@@ -38,3 +38,39 @@ fn what_is_no_model_is_refused() {
         refused(directory.path(), bytes);
     }
 }
+
+#[test]
+fn a_number_of_an_archive_that_is_another_by_one_bit_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("model.zip");
+    let model = case("dense").join("model.h5");
+    let written = caribou(&[
+        "convert",
+        text(&model),
+        "-o",
+        text(&archive),
+        "--compression",
+        "stored",
+    ]);
+    assert_eq!(written.status.code(), Some(0));
+    let mut bytes = std::fs::read(&archive).unwrap();
+    let find = |text: &[u8], from: usize| {
+        from + bytes[from..]
+            .windows(text.len())
+            .position(|at| at == text)
+            .unwrap()
+    };
+    let entry = find(b"coefficients.bin", 0);
+    let last = find(b"PK\x03\x04", entry) - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&archive, bytes).unwrap();
+    let output = directory.path().join("out.zip");
+    let refused = caribou(&["convert", text(&archive), "-o", text(&output)]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("coefficients.bin") && said.contains("checksum"),
+        "{said}"
+    );
+    assert!(!output.exists());
+}

@@ -110,3 +110,30 @@ fn parts_that_do_not_belong_together_are_refused() {
     assert_eq!(missing, Some(3));
     assert!(message.contains("no_such_file.h5"), "{message}");
 }
+
+#[test]
+fn options_of_other_formats_are_not_passed_over() {
+    let model = case("activation_elu").join("model.h5");
+    let caffe = case("../caffe/absval").join("deploy.prototxt");
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("out.zip");
+    for (model, option, value) in [
+        (&model, "--input", "x=1x4"),
+        (&model, "--signature", "serve"),
+        (&model, "--solver", text(&caffe)),
+        (&model, "--phase", "train"),
+        (&model, "--mean-value", "1,2,3"),
+        (&caffe, "--bind", "keep_prob=1"),
+        (&caffe, "--output-node", "y"),
+    ] {
+        let refused = caribou(&["convert", text(model), "-o", text(&archive), option, value]);
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{option}: {message}");
+        let told = option.trim_end_matches("-node");
+        assert!(
+            message.contains(told) && message.contains("is of format"),
+            "{message}"
+        );
+        assert!(!archive.exists());
+    }
+}

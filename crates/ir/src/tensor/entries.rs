@@ -13,8 +13,32 @@ pub struct Entries {
 
 /// The pattern of a view of a parameter whose entries have `size` stored elements each.
 pub(super) fn of(view: &View, size: usize) -> Option<Entries> {
-    let loops = view.loops();
+    let loops: Vec<Factor> = view
+        .loops()
+        .into_iter()
+        .flat_map(|factor| parted(factor, size))
+        .collect();
     by_one_loop(view.offset, &loops, size).or_else(|| by_elements(view, &loops, size))
+}
+
+/// A loop that goes through whole entries, as one from entry to entry with one within; any other as it is.
+fn parted(factor: Factor, size: usize) -> Vec<Factor> {
+    let steps = match usize::try_from(factor.stride) {
+        Ok(stride) if stride > 0 && stride < size && size.is_multiple_of(stride) => size / stride,
+        _ => return vec![factor],
+    };
+    if factor.extent <= steps || !factor.extent.is_multiple_of(steps) {
+        return vec![factor];
+    }
+    let across = Factor {
+        extent: factor.extent / steps,
+        stride: size as isize,
+    };
+    let within = Factor {
+        extent: steps,
+        ..factor
+    };
+    vec![across, within]
 }
 
 /// The pattern of a view of which one loop goes from entry to entry, and the others stay within them.
@@ -131,7 +155,26 @@ mod tests {
 
     fn counting(shape: &[usize]) -> Tensor {
         let n: usize = shape.iter().product();
-        Tensor::from_values(shape, (0..n).map(|i| i as f32).collect()).unwrap()
+        Tensor::from_values(shape, (0..n).map(|i| i as f32).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn the_loops_of_whole_parameters_are_enough() {
+        let parameter = counting(&[4, 3, 2]);
+        let flat = parameter.reshape(&[24]).unwrap();
+        for view in [&parameter, &flat, &flat.narrow(0, 6, 18).unwrap()] {
+            let loops: Vec<_> = view
+                .view
+                .loops()
+                .into_iter()
+                .flat_map(|factor| super::parted(factor, 6))
+                .collect();
+            let found = super::by_one_loop(view.view.offset, &loops, 6).unwrap();
+            assert_eq!((found.run, found.entries.len()), (6, view.len() / 6));
+            check(&parameter, view);
+        }
+        let halves = check(&parameter, &flat.narrow(0, 3, 15).unwrap());
+        assert_eq!((halves.entries, halves.run), (vec![0, 1, 1, 2], 3));
     }
 
     /// What the pattern says, against what the numbers tell: number `v` of storage belongs to entry `v / size`.

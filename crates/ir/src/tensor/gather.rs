@@ -3,25 +3,73 @@
 use super::store::{Element, Stored, with_element};
 use super::view::{Factor, View};
 use super::{ReadAt, Tensor, TensorError};
+use rayon::prelude::*;
 
-/// Elements of one block: large enough that a transposition reads runs of neighbours (a wide kernel is read row by row, once
-/// a block), small enough that the four or five buffers of a conversion stay below the 64 MiB that it may use.
+/// Elements of one block that come in another order than they are stored: large enough that a transposition reads runs of
+/// neighbours (a wide kernel is read row by row, once a block), small enough that the four or five buffers of a conversion
+/// stay below the 64 MiB that it may use.
 const BLOCK: usize = 1 << 21;
+
+/// Elements of one block that lie side by side: they are still in a core's second-level cache when the next step takes them.
+const RUN: usize = 1 << 16;
 
 /// Tile edge of the two-dimensional copy: two tiles of 32 x 32 numbers fit the first-level cache.
 const TILE: usize = 32;
 
+/// Gives all elements in C order, block by block.
 pub(super) fn stream<E: From<TensorError>>(
     stored: &Stored,
     view: &View,
     sink: &mut dyn FnMut(&[f32]) -> Result<(), E>,
 ) -> Result<(), E> {
-    if view.len() == 0 {
+    let Some(blocks) = Blocks::of(stored, view) else {
         return Ok(());
-    }
+    };
     let bytes = stored.bytes()?;
-    let blocks = Blocks::new(view);
-    with_element!(stored, run(&bytes, view.offset, &blocks, sink))
+    let mut buffer = Vec::new();
+    for i in 0..blocks.count() {
+        buffer.resize(blocks.places(i).len(), 0.0);
+        blocks.fill_together(&bytes, i, &mut buffer);
+        sink(&buffer)?;
+    }
+    Ok(())
+}
+
+/// Fills a target that is as long with all elements in C order.
+pub(super) fn collect(stored: &Stored, view: &View, mut target: &mut [f32]) -> Result<(), TensorError> {
+    let Some(blocks) = Blocks::of(stored, view) else {
+        return Ok(());
+    };
+    let bytes = stored.bytes()?;
+    let mut targets = Vec::with_capacity(blocks.count());
+    for i in 0..blocks.count() {
+        let (block, others) = target.split_at_mut(blocks.places(i).len());
+        targets.push(block);
+        target = others;
+    }
+    let targets = targets.into_par_iter().enumerate();
+    targets.for_each(|(i, target)| blocks.fill(&bytes, i, target));
+    Ok(())
+}
+
+/// What `each` says of each block, given the place of its first element and its elements.
+pub(super) fn scan<R: Send>(
+    stored: &Stored,
+    view: &View,
+    each: impl Fn(usize, &[f32]) -> R + Sync,
+) -> Result<Vec<R>, TensorError> {
+    let Some(blocks) = Blocks::of(stored, view) else {
+        return Ok(Vec::new());
+    };
+    let bytes = stored.bytes()?;
+    let block = |buffer: &mut Vec<f32>, i: usize| {
+        let places = blocks.places(i);
+        buffer.resize(places.len(), 0.0);
+        blocks.fill(&bytes, i, buffer);
+        each(places.start, buffer)
+    };
+    let all = (0..blocks.count()).into_par_iter();
+    Ok(all.map_init(Vec::new, block).collect())
 }
 
 /// The elements of a tensor as bytes of little-endian `f32` in C order.
@@ -42,71 +90,101 @@ impl ReadAt for Gathered {
     }
 }
 
+/// Fills a target, which is contiguous, with the elements that a nest of loops visits from a stored one on.
+type Fill = fn(bytes: &[u8], source: isize, nest: &[Factor], target: &mut [f32]);
+
 /// How a view is cut: the loops before `outer` and steps of loop `outer` choose a block, the rest fills it.
 struct Blocks {
+    fill: Fill,
+    offset: isize,
     loops: Vec<Factor>,
     outer: usize,
+    /// Steps of loop `outer` in one block.
     step: usize,
+    /// Elements of one step.
+    inner: usize,
 }
 
 impl Blocks {
-    fn new(view: &View) -> Self {
+    /// `None` where there is no element.
+    fn of(stored: &Stored, view: &View) -> Option<Self> {
+        if view.len() == 0 {
+            return None;
+        }
         let mut loops = view.loops();
         if loops.is_empty() {
             loops.push(Factor { extent: 1, stride: 1 });
         }
+        let most = if loops.len() == 1 { RUN } else { BLOCK };
         let mut outer = loops.len() - 1;
         let mut inner = 1;
-        while outer > 0 && inner * loops[outer].extent <= BLOCK {
+        while outer > 0 && inner * loops[outer].extent <= most {
             inner *= loops[outer].extent;
             outer -= 1;
         }
-        let step = (BLOCK / inner).clamp(1, loops[outer].extent);
-        Self { loops, outer, step }
+        Some(Self {
+            fill: with_element!(stored, fill),
+            offset: view.offset as isize,
+            step: (most / inner).clamp(1, loops[outer].extent),
+            loops,
+            outer,
+            inner,
+        })
     }
-}
 
-fn run<T: Element, E>(
-    bytes: &[u8],
-    offset: usize,
-    blocks: &Blocks,
-    sink: &mut dyn FnMut(&[f32]) -> Result<(), E>,
-) -> Result<(), E> {
-    let Blocks { loops, outer, step } = blocks;
-    let (outer, step) = (*outer, *step);
-    let inner: usize = loops[outer + 1..].iter().map(|factor| factor.extent).product();
-    let mut buffer = vec![0f32; step * inner];
-    let mut index = vec![0usize; outer];
-    loop {
-        let base: isize = index
-            .iter()
-            .zip(loops)
-            .map(|(&i, factor)| i as isize * factor.stride)
-            .sum();
-        let mut start = 0;
-        while start < loops[outer].extent {
-            let count = step.min(loops[outer].extent - start);
-            let source = offset as isize + base + start as isize * loops[outer].stride;
-            let mut nest = Vec::with_capacity(loops.len() - outer);
-            nest.push(Factor {
-                extent: count,
-                ..loops[outer]
-            });
-            nest.extend_from_slice(&loops[outer + 1..]);
-            let block = &mut buffer[..count * inner];
-            fill::<T>(bytes, source, &nest, block);
-            sink(block)?;
-            start += count;
+    /// Blocks for one choice of the loops before `outer`.
+    fn parts(&self) -> usize {
+        self.loops[self.outer].extent.div_ceil(self.step)
+    }
+
+    fn count(&self) -> usize {
+        let before = self.loops[..self.outer].iter().map(|factor| factor.extent);
+        before.product::<usize>() * self.parts()
+    }
+
+    /// Which elements, in C order, block `i` has.
+    fn places(&self, i: usize) -> std::ops::Range<usize> {
+        let extent = self.loops[self.outer].extent;
+        let first = (i / self.parts()) * extent + (i % self.parts()) * self.step;
+        let last = (first + self.step).min((i / self.parts() + 1) * extent);
+        first * self.inner..last * self.inner
+    }
+
+    /// The stored element that block `i` begins with.
+    fn source(&self, i: usize) -> isize {
+        let (mut choice, start) = (i / self.parts(), (i % self.parts()) * self.step);
+        let mut source = self.offset + start as isize * self.loops[self.outer].stride;
+        for factor in self.loops[..self.outer].iter().rev() {
+            source += (choice % factor.extent) as isize * factor.stride;
+            choice /= factor.extent;
         }
-        // The next index of the loops outside of the block, as an odometer.
-        let Some(axis) = (0..outer)
-            .rev()
-            .find(|&axis| index[axis] + 1 < loops[axis].extent)
-        else {
-            return Ok(());
-        };
-        index[axis] += 1;
-        index[axis + 1..].fill(0);
+        source
+    }
+
+    /// Fills a target with steps of loop `outer` from a stored element on.
+    fn steps(&self, bytes: &[u8], source: isize, target: &mut [f32]) {
+        let mut nest = self.loops[self.outer..].to_vec();
+        nest[0].extent = target.len() / self.inner;
+        (self.fill)(bytes, source, &nest, target);
+    }
+
+    /// Fills a target with block `i`.
+    fn fill(&self, bytes: &[u8], i: usize, target: &mut [f32]) {
+        self.steps(bytes, self.source(i), target);
+    }
+
+    /// The same by all threads, where the block is one that takes long.
+    fn fill_together(&self, bytes: &[u8], i: usize, target: &mut [f32]) {
+        if target.len() <= RUN {
+            return self.fill(bytes, i, target);
+        }
+        let steps = (target.len() / self.inner).div_ceil(rayon::current_num_threads());
+        let stride = self.loops[self.outer].stride;
+        let parts = target.par_chunks_mut(steps * self.inner).enumerate();
+        parts.for_each(|(part, target)| {
+            let source = self.source(i) + (part * steps) as isize * stride;
+            self.steps(bytes, source, target);
+        });
     }
 }
 
@@ -118,8 +196,9 @@ struct Step {
     to: usize,
 }
 
-/// Fills `target`, which is contiguous, with the elements that `nest` visits from `source` on.
+/// [`Fill`] for elements of one type.
 fn fill<T: Element>(bytes: &[u8], source: isize, nest: &[Factor], target: &mut [f32]) {
+    let elements: &[T::Bytes] = bytemuck::cast_slice(bytes);
     let mut to = target.len();
     let steps: Vec<Step> = nest
         .iter()
@@ -163,7 +242,7 @@ fn fill<T: Element>(bytes: &[u8], source: isize, nest: &[Factor], target: &mut [
                 .map(|(&i, step)| i as isize * step.from)
                 .sum::<isize>();
         let to: usize = index.iter().zip(&rest).map(|(&i, step)| i * step.to).sum();
-        copy::<T>(bytes, from, a, b, &mut target[to..]);
+        copy::<T>(elements, from, a, b, &mut target[to..]);
         let Some(axis) = (0..rest.len())
             .rev()
             .find(|&axis| index[axis] + 1 < rest[axis].extent)
@@ -175,18 +254,16 @@ fn fill<T: Element>(bytes: &[u8], source: isize, nest: &[Factor], target: &mut [
     }
 }
 
-fn copy<T: Element>(bytes: &[u8], from: isize, a: Step, b: Step, target: &mut [f32]) {
-    let at = |element: isize| T::decode(&bytes[element as usize * T::SIZE..]);
+fn copy<T: Element>(elements: &[T::Bytes], from: isize, a: Step, b: Step, target: &mut [f32]) {
     if a.extent == 1 && b.from == 1 {
-        let start = from as usize * T::SIZE;
-        let source = &bytes[start..start + b.extent * T::SIZE];
-        for (value, element) in target[..b.extent].iter_mut().zip(source.chunks_exact(T::SIZE)) {
+        let source = &elements[from as usize..from as usize + b.extent];
+        for (value, &element) in target[..b.extent].iter_mut().zip(source) {
             *value = T::decode(element);
         }
         return;
     }
     // By way of a tile of its own: rows of a power of two would otherwise push each other out of the cache.
-    let mut tile = [0f32; TILE * TILE];
+    let mut tile = [[0f32; TILE]; TILE];
     for tile_a in (0..a.extent).step_by(TILE) {
         let rows = TILE.min(a.extent - tile_a);
         for tile_b in (0..b.extent).step_by(TILE) {
@@ -194,18 +271,17 @@ fn copy<T: Element>(bytes: &[u8], from: isize, a: Step, b: Step, target: &mut [f
             for j in 0..columns {
                 let start = from + (tile_b + j) as isize * b.from + tile_a as isize * a.from;
                 if a.from == 1 {
-                    let start = start as usize * T::SIZE;
-                    let source = bytes[start..start + rows * T::SIZE].chunks_exact(T::SIZE);
-                    for (row, element) in tile.as_chunks_mut::<TILE>().0.iter_mut().zip(source) {
+                    let source = &elements[start as usize..start as usize + rows];
+                    for (row, &element) in tile.iter_mut().zip(source) {
                         row[j] = T::decode(element);
                     }
                 } else {
-                    for (i, row) in tile.as_chunks_mut::<TILE>().0[..rows].iter_mut().enumerate() {
-                        row[j] = at(start + i as isize * a.from);
+                    for (i, row) in tile[..rows].iter_mut().enumerate() {
+                        row[j] = T::decode(elements[(start + i as isize * a.from) as usize]);
                     }
                 }
             }
-            for (i, row) in tile.as_chunks::<TILE>().0[..rows].iter().enumerate() {
+            for (i, row) in tile[..rows].iter().enumerate() {
                 let to = (tile_a + i) * a.to + tile_b * b.to;
                 if b.to == 1 {
                     target[to..to + columns].copy_from_slice(&row[..columns]);

@@ -11,10 +11,12 @@ mod entries;
 mod exact;
 mod gather;
 mod store;
+mod values;
 mod view;
 
 pub use entries::Entries;
 pub use store::{ReadAt, TensorData};
+pub use values::Values;
 
 use crate::{DType, Endian};
 use std::sync::Arc;
@@ -95,13 +97,18 @@ impl Tensor {
     ///
     /// # Errors
     /// When there are more or fewer values than the shape has elements.
-    pub fn from_values(shape: &[usize], values: Vec<f32>) -> Result<Self, TensorError> {
+    pub fn from_values(shape: &[usize], values: impl Into<Values>) -> Result<Self, TensorError> {
         let endian = if cfg!(target_endian = "big") {
             Endian::Big
         } else {
             Endian::Little
         };
-        Self::new(shape, DType::F32, endian, TensorData::Floats(Arc::new(values)))
+        Self::new(
+            shape,
+            DType::F32,
+            endian,
+            TensorData::Floats(Arc::new(values.into())),
+        )
     }
 
     /// A tensor of one axis that owns `values`.
@@ -298,17 +305,34 @@ impl Tensor {
         gather::stream(&self.stored, &self.view, &mut sink)
     }
 
-    /// All elements in C order, as `f32`.
+    /// All elements in C order, as `f32`. All threads of the current `rayon` pool bring them there.
     ///
     /// # Errors
     /// When a read fails.
     pub fn to_vec(&self) -> Result<Vec<f32>, TensorError> {
-        let mut values = Vec::with_capacity(self.len());
-        self.stream(|block| {
-            values.extend_from_slice(block);
-            Ok::<(), TensorError>(())
-        })?;
+        let mut values = vec![0.0; self.len()];
+        gather::collect(&self.stored, &self.view, &mut values)?;
         Ok(values)
+    }
+
+    /// The same for many that are to be changed in place and become a tensor again.
+    ///
+    /// # Errors
+    /// When a read fails.
+    pub fn to_values(&self) -> Result<Values, TensorError> {
+        let mut values = Values::zeros(self.len());
+        gather::collect(&self.stored, &self.view, &mut values)?;
+        Ok(values)
+    }
+
+    /// What `each` says of each of the blocks that all elements in C order are cut into, in their order. It is given the
+    /// place of a block's first element, and its elements as `f32`; blocks are shared out among the threads of the current
+    /// `rayon` pool. How elements are cut depends on the view alone.
+    ///
+    /// # Errors
+    /// When a read fails.
+    pub fn scan<R: Send>(&self, each: impl Fn(usize, &[f32]) -> R + Sync) -> Result<Vec<R>, TensorError> {
+        gather::scan(&self.stored, &self.view, each)
     }
 
     /// All elements in C order, with all their digits.

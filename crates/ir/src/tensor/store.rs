@@ -1,6 +1,6 @@
 //! Where the elements of a tensor are stored, and how they become `f32`.
 
-use super::TensorError;
+use super::{TensorError, Values};
 use crate::{DType, Endian};
 use memmap2::Mmap;
 use std::ops::Range;
@@ -36,7 +36,7 @@ pub enum TensorData {
         range: Range<usize>,
     },
     /// Numbers in memory, in the machine's byte order.
-    Floats(Arc<Vec<f32>>),
+    Floats(Arc<Values>),
     /// A range of a mapped file.
     Mapped {
         /// The file.
@@ -182,21 +182,19 @@ impl Stored {
 
 /// An element type with its byte order, as a type: what the inner loops are compiled for.
 pub(super) trait Element {
-    /// Bytes of one element.
-    const SIZE: usize;
-    /// The element whose bytes are `bytes[..SIZE]`, rounded to the nearest `f32`.
-    fn decode(bytes: &[u8]) -> f32;
+    /// The bytes of one element.
+    type Bytes: bytemuck::Pod;
+    /// The element with these bytes, rounded to the nearest `f32`.
+    fn decode(bytes: Self::Bytes) -> f32;
 }
 
 macro_rules! element {
     ($($name:ident: $size:literal, $bytes:ident => $value:expr;)*) => {
         $(pub(super) struct $name;
         impl Element for $name {
-            const SIZE: usize = $size;
+            type Bytes = [u8; $size];
             #[inline(always)]
-            fn decode(source: &[u8]) -> f32 {
-                let mut $bytes = [0u8; $size];
-                $bytes.copy_from_slice(&source[..$size]);
+            fn decode($bytes: [u8; $size]) -> f32 {
                 $value
             }
         })*
@@ -229,35 +227,35 @@ element! {
     U64Be: 8, b => u64::from_be_bytes(b) as f32;
 }
 
-/// Calls `$run::<E>($($argument),*)` with the [`Element`] of a stored type and byte order.
+/// `$run::<E>` with the [`Element`] of a stored type and byte order.
 macro_rules! with_element {
-    ($stored:expr, $run:ident($($argument:expr),*)) => {{
+    ($stored:expr, $run:ident) => {{
         use $crate::tensor::store::*;
         use $crate::{DType, Endian};
         match ($stored.dtype, $stored.endian) {
-            (DType::F32, Endian::Little) => $run::<F32Le, _>($($argument),*),
-            (DType::F32, Endian::Big) => $run::<F32Be, _>($($argument),*),
-            (DType::F64, Endian::Little) => $run::<F64Le, _>($($argument),*),
-            (DType::F64, Endian::Big) => $run::<F64Be, _>($($argument),*),
-            (DType::F16, Endian::Little) => $run::<F16Le, _>($($argument),*),
-            (DType::F16, Endian::Big) => $run::<F16Be, _>($($argument),*),
-            (DType::BF16, Endian::Little) => $run::<Bf16Le, _>($($argument),*),
-            (DType::BF16, Endian::Big) => $run::<Bf16Be, _>($($argument),*),
-            (DType::I8, _) => $run::<I8Any, _>($($argument),*),
-            (DType::U8, _) => $run::<U8Any, _>($($argument),*),
-            (DType::Bool, _) => $run::<BoolAny, _>($($argument),*),
-            (DType::I16, Endian::Little) => $run::<I16Le, _>($($argument),*),
-            (DType::I16, Endian::Big) => $run::<I16Be, _>($($argument),*),
-            (DType::U16, Endian::Little) => $run::<U16Le, _>($($argument),*),
-            (DType::U16, Endian::Big) => $run::<U16Be, _>($($argument),*),
-            (DType::I32, Endian::Little) => $run::<I32Le, _>($($argument),*),
-            (DType::I32, Endian::Big) => $run::<I32Be, _>($($argument),*),
-            (DType::U32, Endian::Little) => $run::<U32Le, _>($($argument),*),
-            (DType::U32, Endian::Big) => $run::<U32Be, _>($($argument),*),
-            (DType::I64, Endian::Little) => $run::<I64Le, _>($($argument),*),
-            (DType::I64, Endian::Big) => $run::<I64Be, _>($($argument),*),
-            (DType::U64, Endian::Little) => $run::<U64Le, _>($($argument),*),
-            (DType::U64, Endian::Big) => $run::<U64Be, _>($($argument),*),
+            (DType::F32, Endian::Little) => $run::<F32Le>,
+            (DType::F32, Endian::Big) => $run::<F32Be>,
+            (DType::F64, Endian::Little) => $run::<F64Le>,
+            (DType::F64, Endian::Big) => $run::<F64Be>,
+            (DType::F16, Endian::Little) => $run::<F16Le>,
+            (DType::F16, Endian::Big) => $run::<F16Be>,
+            (DType::BF16, Endian::Little) => $run::<Bf16Le>,
+            (DType::BF16, Endian::Big) => $run::<Bf16Be>,
+            (DType::I8, _) => $run::<I8Any>,
+            (DType::U8, _) => $run::<U8Any>,
+            (DType::Bool, _) => $run::<BoolAny>,
+            (DType::I16, Endian::Little) => $run::<I16Le>,
+            (DType::I16, Endian::Big) => $run::<I16Be>,
+            (DType::U16, Endian::Little) => $run::<U16Le>,
+            (DType::U16, Endian::Big) => $run::<U16Be>,
+            (DType::I32, Endian::Little) => $run::<I32Le>,
+            (DType::I32, Endian::Big) => $run::<I32Be>,
+            (DType::U32, Endian::Little) => $run::<U32Le>,
+            (DType::U32, Endian::Big) => $run::<U32Be>,
+            (DType::I64, Endian::Little) => $run::<I64Le>,
+            (DType::I64, Endian::Big) => $run::<I64Be>,
+            (DType::U64, Endian::Little) => $run::<U64Le>,
+            (DType::U64, Endian::Big) => $run::<U64Be>,
         }
     }};
 }

@@ -144,7 +144,7 @@ impl Channels {
 
     /// The parts of the elements `start .. start + len` that one call can work on: runs within one channel, or, where
     /// channels are interleaved, within one row. Each with its place among those elements, and its first channel.
-    pub(super) fn segments(self, start: usize, len: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+    pub(crate) fn segments(self, start: usize, len: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
         let unit = if self.interleaved() {
             self.count
         } else {

@@ -29,14 +29,17 @@ impl Kernels {
             let blocks = before[row.clone()]
                 .par_chunks(BLOCK)
                 .zip(after[row].par_chunks(BLOCK));
-            let sums: Vec<(f64, f64)> = blocks
-                .map(|(before, after)| dispatch!(self, powers(before, after)))
-                .collect();
+            let sums: Vec<(f64, f64)> = blocks.map(|(before, after)| self.powers(before, after)).collect();
             sums.iter()
                 .fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
         };
         let each = (0..rows).into_par_iter().with_min_len(BLOCK.div_ceil(columns));
         Ok(each.map(sum).collect())
+    }
+
+    /// The sum of squares of `before`, and of `before - after`, of as many as there are of both.
+    pub(crate) fn powers(self, before: &[f32], after: &[f32]) -> (f64, f64) {
+        dispatch!(self, powers(before, after))
     }
 }
 

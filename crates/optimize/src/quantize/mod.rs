@@ -94,16 +94,15 @@ pub fn quantize(mut graph: Graph, options: &Quantize) -> Result<Quantized, Optim
             None => options.format,
         };
         let order = weight.channels_first();
-        let before = weight.load(&graph, &order)?;
-        let mut after = before.clone();
+        let mut after = weight.load(&graph, &order)?;
         let encoding = snap(&weight, &mut after, format)?;
-        let mut change = LayerChange::new(&weight, &before, &after, Some(weight.matrix().0))?;
+        let mut change = LayerChange::measured(&weight, &graph, &after)?;
         change.bits = Some(bits(&encoding));
         layers.push(change);
         if let Some(means) = &options.bias_correction {
+            let before = weight.load(&graph, &order)?;
             correct::correct_bias(&mut graph, &weight, &before, &after, means)?;
         }
-        drop(before);
         let values = weight.store(&mut graph, &order, after)?;
         quantization.parameters.push(QuantizedParameter {
             layer: weight.origin.layer.to_string(),

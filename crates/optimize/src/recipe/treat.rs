@@ -18,15 +18,13 @@ pub(crate) fn treat(
     grid: GridRule,
 ) -> Result<(LayerChange, Option<QuantizedParameter>), OptimizeError> {
     let order = weight.channels_first();
-    let before = weight.load(base, &order)?;
-    let mut after = before.clone();
+    let mut after = weight.load(base, &order)?;
     prune(weight, &mut after, setting.sparsity)?;
     let encoding = match setting.bits {
         Some(bits) => Some(snap(weight, &mut after, grid.format(bits))?),
         None => None,
     };
-    let mut change = LayerChange::new(weight, &before, &after, Some(weight.matrix().0))?;
-    drop(before);
+    let mut change = LayerChange::measured(weight, base, &after)?;
     change.bits = encoding.as_ref().map(bits);
     if setting == Setting::default() {
         weight.restore(base, graph);

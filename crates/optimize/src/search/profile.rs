@@ -61,12 +61,12 @@ impl Profile {
             };
             power += judged(&before)?.0;
             for (sparsity, noise) in &mut zeros {
-                let mut after = before.clone();
+                let mut after = before.to_vec();
                 prune(weight, &mut after, *sparsity)?;
                 *noise += judged(&after)?.1;
             }
             for (bits, noise) in &mut grids {
-                let mut after = before.clone();
+                let mut after = before.to_vec();
                 snap(weight, &mut after, options.grid.format(*bits))?;
                 *noise += judged(&after)?.1;
             }

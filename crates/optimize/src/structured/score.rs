@@ -5,8 +5,8 @@ use super::layers::Filters;
 use super::units::{Unit, Units};
 use crate::OptimizeError;
 use crate::weights::Weight;
-use caribou_ir::Graph;
 use caribou_ir::op::Op;
+use caribou_ir::{Graph, Values};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ struct Sum {
 
 /// The filters of a layer, one a row of equal length.
 struct Rows {
-    values: Vec<f32>,
+    values: Values,
     length: usize,
 }
 
@@ -38,7 +38,7 @@ impl Rows {
                         values.extend_from_slice(&plain[(row * outside + column) * cells..][..cells]);
                     }
                 }
-                values
+                values.into()
             }
             _ => weight.load(graph, &weight.channels_first())?,
         };
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_filter_in_the_middle_is_the_nearest_to_all_others() {
         let rows = Rows {
-            values: vec![0.0, 0.0, 3.0, 4.0, 30.0, 40.0],
+            values: vec![0.0, 0.0, 3.0, 4.0, 30.0, 40.0].into(),
             length: 2,
         };
         let median: Vec<f64> = rows
