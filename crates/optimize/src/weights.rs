@@ -102,11 +102,22 @@ impl Weight {
             Some(index) => Err(OptimizeError::NotFinite {
                 origin: self.origin.clone(),
                 role: self.role.to_owned(),
-                index,
+                index: self.index(order, index),
                 value: values[index],
             }),
             None => Ok(values),
         }
+    }
+
+    /// Where, in C order of the weight as the layer has it, the element is that has this place in C order of these axes.
+    fn index(&self, order: &[usize], mut place: usize) -> usize {
+        let mut along = vec![0; self.shape.len()];
+        for &axis in order.iter().rev() {
+            along[axis] = place % self.shape[axis];
+            place /= self.shape[axis];
+        }
+        let axes = along.iter().zip(&self.shape);
+        axes.fold(0, |index, (i, size)| index * size + i)
     }
 
     /// The order of axes in which the channels come first.

@@ -78,9 +78,9 @@ mod tests {
             assert!(values.iter().all(|&value| value == 0.0));
             values
                 .iter_mut()
-                .zip(0u16..)
-                .for_each(|(value, i)| *value = f32::from(i));
-            assert!(values.iter().zip(0u16..).all(|(&value, i)| value == f32::from(i)));
+                .enumerate()
+                .for_each(|(i, value)| *value = i as f32);
+            assert!(values.iter().enumerate().all(|(i, &value)| value == i as f32));
         }
         assert_eq!(*Values::from(vec![1.5, -2.0]), [1.5, -2.0]);
     }
