@@ -97,8 +97,12 @@ impl Weight {
     /// When they can't be read, or one is NaN or infinite.
     pub(crate) fn load(&self, graph: &Graph, order: &[usize]) -> Result<Values, OptimizeError> {
         let tensor = self.ordered(graph, order)?;
-        let values = tensor.to_values().map_err(OptimizeError::tensor(&self.origin))?;
-        match Kernels::best().not_finite(&values) {
+        let kernels = Kernels::best();
+        let not_finite = |start, block: &[f32]| Some(start + kernels.not_finite(block)?);
+        let (values, found) = tensor
+            .to_values(not_finite)
+            .map_err(OptimizeError::tensor(&self.origin))?;
+        match found.into_iter().flatten().next() {
             Some(index) => Err(OptimizeError::NotFinite {
                 origin: self.origin.clone(),
                 role: self.role.to_owned(),

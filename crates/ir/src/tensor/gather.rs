@@ -35,10 +35,15 @@ pub(super) fn stream<E: From<TensorError>>(
     Ok(())
 }
 
-/// Fills a target that is as long with all elements in C order.
-pub(super) fn collect(stored: &Stored, view: &View, mut target: &mut [f32]) -> Result<(), TensorError> {
+/// Fills a target that is as long with all elements in C order; what `each` says of each block, as [`scan`] has it.
+pub(super) fn collect<R: Send>(
+    stored: &Stored,
+    view: &View,
+    mut target: &mut [f32],
+    each: impl Fn(usize, &[f32]) -> R + Sync,
+) -> Result<Vec<R>, TensorError> {
     let Some(blocks) = Blocks::of(stored, view) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let bytes = stored.bytes()?;
     let mut targets = Vec::with_capacity(blocks.count());
@@ -47,9 +52,11 @@ pub(super) fn collect(stored: &Stored, view: &View, mut target: &mut [f32]) -> R
         targets.push(block);
         target = others;
     }
-    let targets = targets.into_par_iter().enumerate();
-    targets.for_each(|(i, target)| blocks.fill(&bytes, i, target));
-    Ok(())
+    let block = |(i, target): (usize, &mut [f32])| {
+        blocks.fill(&bytes, i, target);
+        each(blocks.places(i).start, target)
+    };
+    Ok(targets.into_par_iter().enumerate().map(block).collect())
 }
 
 /// What `each` says of each block, given the place of its first element and its elements.

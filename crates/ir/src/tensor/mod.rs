@@ -311,18 +311,22 @@ impl Tensor {
     /// When a read fails.
     pub fn to_vec(&self) -> Result<Vec<f32>, TensorError> {
         let mut values = vec![0.0; self.len()];
-        gather::collect(&self.stored, &self.view, &mut values)?;
+        gather::collect(&self.stored, &self.view, &mut values, |_, _| ())?;
         Ok(values)
     }
 
-    /// The same for many that are to be changed in place and become a tensor again.
+    /// The same for many that are to be changed in place and become a tensor again, with what `each` says of each block of
+    /// them, as [`Tensor::scan`] has it.
     ///
     /// # Errors
     /// When a read fails.
-    pub fn to_values(&self) -> Result<Values, TensorError> {
+    pub fn to_values<R: Send>(
+        &self,
+        each: impl Fn(usize, &[f32]) -> R + Sync,
+    ) -> Result<(Values, Vec<R>), TensorError> {
         let mut values = Values::zeros(self.len());
-        gather::collect(&self.stored, &self.view, &mut values)?;
-        Ok(values)
+        let said = gather::collect(&self.stored, &self.view, &mut values, each)?;
+        Ok((values, said))
     }
 
     /// What `each` says of each of the blocks that all elements in C order are cut into, in their order. It is given the

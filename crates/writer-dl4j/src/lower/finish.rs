@@ -2,7 +2,7 @@
 //! order that stock DL4J can train.
 
 use super::memory::overwrites_input;
-use super::{Edge, Kind, Lowering, Network, PARAMETER, Placed, layer_training, training};
+use super::{Edge, Kind, Lowering, Network, PARAMETER, Placed, layer_training, state};
 use crate::format::{Layer, Vertex};
 use caribou_ir::{Finding, Findings, Severity, TrainingState};
 use std::collections::{HashMap, HashSet};
@@ -48,7 +48,7 @@ impl Lowering<'_> {
         });
         let findings = &mut self.findings;
         let state = known
-            .map(|(training, known)| training::state(&vertices, &self.optimiser, training, known, findings));
+            .map(|(training, known)| state::state(&vertices, &self.optimiser, training, known, findings));
         let state = state.transpose().map_err(|error| {
             let message = format!("the state of the optimiser does not fit the parameters: {error}");
             Findings::from(Finding::new(Severity::Error, PARAMETER, None, message))

@@ -21,7 +21,8 @@ mod recurrent;
 mod reshape;
 mod select;
 mod spatial;
-pub(crate) mod training;
+mod state;
+mod training;
 mod volume;
 
 pub(crate) use activation::has_class;
@@ -85,7 +86,7 @@ pub(crate) struct Network {
     /// Norms that stock DL4J throws in when their numbers have 16 bits.
     pub(crate) single_only: Vec<Origin>,
     /// What the optimiser remembers, when training is to go on from there.
-    pub(crate) state: Option<training::State>,
+    pub(crate) state: Option<state::State>,
 }
 
 /// An input or output of the network: its name, and how its axes follow from those of the graph's port.
