@@ -4,6 +4,7 @@ use crate::{Array, exec};
 use caribou_ir::op::Op;
 use caribou_ir::{Tensor, TensorError};
 use ndarray::IxDyn;
+use std::borrow::Cow;
 
 /// What the operator gives for stored values, for the folding of constants.
 ///
@@ -18,8 +19,8 @@ pub fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>, String> {
             Array::from_shape_vec(IxDyn(&tensor.shape()), values).map_err(|error| error.to_string())
         })
         .collect();
-    let arrays = arrays?;
-    let outputs = exec::run(op, &arrays.iter().collect::<Vec<_>>()).map_err(|error| error.to_string())?;
+    let arrays = arrays?.into_iter().map(Cow::Owned).collect();
+    let outputs = exec::run(op, arrays).map_err(|error| error.to_string())?;
     outputs
         .iter()
         .map(|array| {

@@ -1,7 +1,8 @@
 //! A graph that is run.
 
 use crate::{Array, exec};
-use caribou_ir::{Dim, Node, Origin, TensorError, ValidGraph};
+use caribou_ir::{Dim, Node, Origin, TensorError, ValidGraph, ValueId};
+use std::borrow::Cow;
 
 /// Why a graph could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -92,20 +93,33 @@ impl<'g> Session<'g> {
             if node.outputs.iter().all(|output| self.uses[output.index()] == 0) {
                 continue;
             }
-            let arguments: Option<Vec<&Array>> = node
+            node.inputs.iter().for_each(|input| left[input.index()] -= 1);
+            // What nothing reads afterwards is the operator's own.
+            let is_own = |input: &ValueId| {
+                let times = node.inputs.iter().filter(|other| *other == input).count();
+                left[input.index()] == 0 && times == 1
+            };
+            let mut own: Vec<Option<Array>> = node
                 .inputs
                 .iter()
-                .map(|input| values[input.index()].as_ref())
+                .map(|input| is_own(input).then(|| values[input.index()].take())?)
                 .collect();
-            let message = || "a value it reads was not computed".to_owned();
+            let arguments: Option<Vec<Cow<'_, Array>>> = node
+                .inputs
+                .iter()
+                .zip(&mut own)
+                .map(|(input, own)| match own.take() {
+                    Some(own) => Some(Cow::Owned(own)),
+                    None => values[input.index()].as_ref().map(Cow::Borrowed),
+                })
+                .collect();
             let arguments = arguments.ok_or_else(|| RunError::Operator {
                 origin: node.origin.clone(),
-                message: message(),
+                message: "a value it reads was not computed".into(),
             })?;
-            let outputs = exec::run(&node.op, &arguments).map_err(|error| error.at(&node.origin))?;
+            let outputs = exec::run(&node.op, arguments).map_err(|error| error.at(&node.origin))?;
             observe(node, &outputs);
             for input in &node.inputs {
-                left[input.index()] -= 1;
                 if left[input.index()] == 0 {
                     values[input.index()] = None;
                 }

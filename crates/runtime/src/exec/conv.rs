@@ -95,11 +95,7 @@ pub(super) fn conv(op: &Conv, x: &Array) -> Result<Array> {
         let mut tiles = Vec::new();
         for (n, y) in y.chunks_mut(outside * cells).enumerate() {
             let group = n % op.groups;
-            if let Some(bias) = &bias {
-                for (y, bias) in y.chunks_mut(cells).zip(&bias[group * outside..]) {
-                    y.fill(*bias);
-                }
-            }
+            let bias = bias.as_ref().map(|bias| &bias[group * outside..][..outside]);
             let x = &input[n * part..][..part];
             let weight = ArrayView2::from_shape(
                 (outside, rows),
@@ -108,14 +104,17 @@ pub(super) fn conv(op: &Conv, x: &Array) -> Result<Array> {
             let mut y = ArrayViewMut2::from_shape((outside, cells), y)?;
             for start in (0..cells).step_by(width) {
                 let (tile, rest) = y.split_at(Axis(1), width.min(cells - start));
-                tiles.push((x, weight, start, tile));
+                tiles.push((x, weight, bias, start, tile));
                 y = rest;
             }
         }
         tiles
             .into_par_iter()
-            .try_for_each_init(Vec::new, |columns, (x, weight, start, mut y)| {
+            .try_for_each_init(Vec::new, |columns, (x, weight, bias, start, mut y)| {
                 let count = y.ncols();
+                for (mut y, bias) in y.rows_mut().into_iter().zip(bias.into_iter().flatten()) {
+                    y.fill(*bias);
+                }
                 if geometry.is_pointwise() {
                     let columns = ArrayView2::from_shape((rows, cells), x)?;
                     general_mat_mul(

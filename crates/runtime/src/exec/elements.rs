@@ -7,35 +7,37 @@ use rayon::prelude::*;
 /// Elements that are worth a task of their own.
 pub(super) const PART: usize = 1 << 14;
 
-/// `f` of each element.
-pub(super) fn map(x: &Array, f: impl Fn(f32) -> f32 + Sync) -> Result<Array> {
-    let source = flat(x);
-    let mut y = vec![0f32; source.len()];
-    y.par_chunks_mut(PART)
-        .zip(source.par_chunks(PART))
-        .for_each(|(y, x)| {
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = f(x);
-            }
-        });
-    Ok(Array::from_shape_vec(x.raw_dim(), y)?)
+/// `f` of each element, in their place.
+pub(super) fn map(x: Array, f: impl Fn(f32) -> f32 + Sync) -> Array {
+    let mut y = in_order(x);
+    if let Some(y) = y.as_slice_mut() {
+        y.par_chunks_mut(PART)
+            .for_each(|y| y.iter_mut().for_each(|y| *y = f(*y)));
+    }
+    y
 }
 
-/// `f` of each pair of elements; the axes align at the last, and one of size one is stretched.
-pub(super) fn zip(a: &Array, b: &Array, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Array> {
-    if a.shape() != b.shape() {
-        return stretched(a, b, f);
+/// The value with its elements in C order.
+pub(super) fn in_order(x: Array) -> Array {
+    match x.is_standard_layout() {
+        true => x,
+        false => x.as_standard_layout().into_owned(),
     }
-    let (left, right) = (flat(a), flat(b));
-    let mut y = vec![0f32; left.len()];
-    y.par_chunks_mut(PART)
-        .zip(left.par_chunks(PART).zip(right.par_chunks(PART)))
-        .for_each(|(y, (a, b))| {
-            for (y, (&a, &b)) in y.iter_mut().zip(a.iter().zip(b)) {
-                *y = f(a, b);
-            }
-        });
-    Ok(Array::from_shape_vec(a.raw_dim(), y)?)
+}
+
+/// `f` of each pair of elements, in place of the first ones where they stay as many; the axes align at the last, and one of
+/// size one is stretched.
+pub(super) fn zip(a: Array, b: &Array, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Array> {
+    if a.shape() != b.shape() {
+        return stretched(&a, b, f);
+    }
+    let (mut y, b) = (in_order(a), flat(b));
+    if let Some(y) = y.as_slice_mut() {
+        y.par_chunks_mut(PART)
+            .zip(b.par_chunks(PART))
+            .for_each(|(y, b)| y.iter_mut().zip(b).for_each(|(y, &b)| *y = f(*y, b)));
+    }
+    Ok(y)
 }
 
 fn stretched(a: &Array, b: &Array, f: impl Fn(f32, f32) -> f32) -> Result<Array> {

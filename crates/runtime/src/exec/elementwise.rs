@@ -1,24 +1,21 @@
 //! Arithmetic on elements.
 
-use super::{Array, Result, elements, first};
+use super::{Array, Result, elements};
 use caribou_ir::op::{Elementwise, ElementwiseKind, Unary};
 
-pub(super) fn elementwise(op: &Elementwise, inputs: &[&Array]) -> Result<Array> {
-    let [a, b, rest @ ..] = inputs else {
-        return Ok(first(inputs)?.clone());
-    };
-    let mut sum = pair(op.kind, a, b)?;
+pub(super) fn elementwise(op: &Elementwise, first: Array, rest: &[&Array]) -> Result<Array> {
+    let mut sum = first;
     for other in rest {
-        sum = pair(op.kind, &sum, other)?;
+        sum = pair(op.kind, sum, other)?;
     }
     if op.kind == ElementwiseKind::Average {
-        let n = inputs.len() as f32;
-        sum.mapv_inplace(|x| x / n);
+        let n = (rest.len() + 1) as f32;
+        sum = elements::map(sum, |x| x / n);
     }
     Ok(sum)
 }
 
-fn pair(kind: ElementwiseKind, a: &Array, b: &Array) -> Result<Array> {
+fn pair(kind: ElementwiseKind, a: Array, b: &Array) -> Result<Array> {
     match kind {
         ElementwiseKind::Add | ElementwiseKind::Average => elements::zip(a, b, |a, b| a + b),
         ElementwiseKind::Subtract => elements::zip(a, b, |a, b| a - b),
@@ -30,6 +27,6 @@ fn pair(kind: ElementwiseKind, a: &Array, b: &Array) -> Result<Array> {
     }
 }
 
-pub(super) fn unary(op: &Unary, x: &Array) -> Result<Array> {
+pub(super) fn unary(op: &Unary, x: Array) -> Array {
     elements::map(x, |x| op.kind.at(f64::from(x)) as f32)
 }

@@ -20,6 +20,7 @@ use crate::{Array, RunError};
 use caribou_ir::op::Op;
 use caribou_ir::{Origin, Tensor, TensorError};
 use ndarray::IxDyn;
+use std::borrow::Cow;
 
 /// Why an operator could not be computed; [`ExecError::at`] adds where.
 #[derive(Debug)]
@@ -91,10 +92,10 @@ fn checked(sizes: &[usize]) -> Result<usize> {
 }
 
 /// The elements in C order.
-fn flat(array: &Array) -> std::borrow::Cow<'_, [f32]> {
+fn flat(array: &Array) -> Cow<'_, [f32]> {
     match array.as_slice() {
-        Some(slice) => std::borrow::Cow::Borrowed(slice),
-        None => std::borrow::Cow::Owned(array.iter().copied().collect()),
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(array.iter().copied().collect()),
     }
 }
 
@@ -106,8 +107,40 @@ fn first<'a>(inputs: &[&'a Array]) -> Result<&'a Array> {
         .ok_or_else(|| ExecError::new("it has no input"))
 }
 
-/// Computes one operator.
-pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
+/// Computes one operator. Inputs that it owns are read by nothing else, and may become its output.
+pub(crate) fn run(op: &Op, inputs: Vec<Cow<'_, Array>>) -> Result<Vec<Array>> {
+    match op {
+        Op::Activate(_)
+        | Op::BatchNorm(_)
+        | Op::Elementwise(_)
+        | Op::Identity(_)
+        | Op::Noise(_)
+        | Op::Reshape(_)
+        | Op::Unary(_) => in_place(op, inputs).map(|y| vec![y]),
+        _ => anew(op, &inputs.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
+    }
+}
+
+/// Computes an operator that changes its first input element by element, or not at all.
+fn in_place(op: &Op, inputs: Vec<Cow<'_, Array>>) -> Result<Array> {
+    let mut inputs = inputs.into_iter();
+    let x = inputs.next().ok_or_else(|| ExecError::new("it has no input"))?;
+    let x = x.into_owned();
+    match op {
+        Op::Activate(op) => Ok(activation::activate(op, x)),
+        Op::BatchNorm(op) => norm::batch_norm(op, x),
+        Op::Elementwise(op) => {
+            let rest: Vec<Cow<'_, Array>> = inputs.collect();
+            elementwise::elementwise(op, x, &rest.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+        }
+        Op::Reshape(op) => reshape::reshape(op, x),
+        Op::Unary(op) => Ok(elementwise::unary(op, x)),
+        _ => Ok(x),
+    }
+}
+
+/// Computes an operator whose output is another value than its inputs.
+fn anew(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
     match op {
         Op::Split(op) => return select::split(op, first(inputs)?),
         Op::Recurrent(op) => return recurrent::recurrent(op, inputs),
@@ -115,7 +148,6 @@ pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
     }
     let one = |result: Result<Array>| result.map(|array| vec![array]);
     one(match op {
-        Op::Activate(op) => activation::activate(op, first(inputs)?),
         Op::PRelu(op) => activation::prelu(op, first(inputs)?),
         Op::Softmax(op) => activation::softmax(op.axis, first(inputs)?, false),
         Op::LogSoftmax(op) => activation::softmax(op.axis, first(inputs)?, true),
@@ -125,17 +157,13 @@ pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
         Op::Pool(op) => pool::pool(op, first(inputs)?),
         Op::Dense(op) => linear::dense(op, first(inputs)?),
         Op::MatMul(op) => linear::matmul(op, inputs),
-        Op::BatchNorm(op) => norm::batch_norm(op, first(inputs)?),
         Op::LayerNorm(op) => norm::layer_norm(op, first(inputs)?),
         Op::GroupNorm(op) => norm::group_norm(op, first(inputs)?),
         Op::LocalResponseNorm(op) => norm::local_response_norm(op, first(inputs)?),
         Op::L2Normalize(op) => norm::l2_normalize(op, first(inputs)?),
         Op::Embedding(op) => embedding::embedding(op, first(inputs)?),
-        Op::Elementwise(op) => elementwise::elementwise(op, inputs),
-        Op::Unary(op) => elementwise::unary(op, first(inputs)?),
         Op::Reduce(op) => reduce::reduce(op, first(inputs)?),
         Op::ArgMax(op) => reduce::arg_max(op, first(inputs)?),
-        Op::Reshape(op) => reshape::reshape(op, first(inputs)?),
         Op::Transpose(op) => reshape::transpose(op, first(inputs)?),
         Op::Concat(op) => select::concat(op, inputs),
         Op::Slice(op) => select::slice(op, first(inputs)?),
@@ -149,8 +177,7 @@ pub(crate) fn run(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
         Op::SpaceToBatch(op) => rearrange::space_to_batch(op, first(inputs)?),
         Op::BatchToSpace(op) => rearrange::batch_to_space(op, first(inputs)?),
         Op::Constant(op) => array(&op.value),
-        Op::Identity(_) | Op::Noise(_) => Ok(first(inputs)?.clone()),
         Op::Opaque(op) => Err(ExecError::new(op.reason.clone())),
-        Op::Split(_) | Op::Recurrent(_) => Err(ExecError::new("it has several outputs")),
+        _ => Err(ExecError::new("it is computed elsewhere")),
     })
 }

@@ -1,6 +1,6 @@
 //! Normalisations, with statistics in f64.
 
-use super::elements::PART;
+use super::elements::{self, PART};
 use super::{Array, Result};
 use caribou_ir::Tensor;
 use caribou_ir::op::{
@@ -16,7 +16,7 @@ fn vector(tensor: &Option<Tensor>, n: usize, default: f32) -> Result<Vec<f32>> {
     })
 }
 
-pub(super) fn batch_norm(op: &BatchNorm, x: &Array) -> Result<Array> {
+pub(super) fn batch_norm(op: &BatchNorm, x: Array) -> Result<Array> {
     let n = op.mean.len();
     let (mean, variance) = (op.mean.to_vec()?, op.variance.to_vec()?);
     let (scale, offset) = (vector(&op.scale, n, 1.0)?, vector(&op.offset, n, 0.0)?);
@@ -27,18 +27,27 @@ pub(super) fn batch_norm(op: &BatchNorm, x: &Array) -> Result<Array> {
         })
         .collect();
     let inner: usize = x.shape()[op.axis + 1..].iter().product();
-    let mut y = x.as_standard_layout().into_owned();
-    if let Some(y) = y.as_slice_mut().filter(|y| !y.is_empty()) {
-        y.par_chunks_mut(n * inner).for_each(|y| {
-            y.par_chunks_mut(inner)
-                .zip(&lines)
-                .with_min_len(PART.div_ceil(inner))
-                .for_each(|(y, [mean, factor, offset])| {
-                    for y in y {
-                        *y = ((f64::from(*y) - mean) * factor + offset) as f32;
-                    }
-                });
-        });
+    let mut y = elements::in_order(x);
+    let apply = |y: &mut [f32], [mean, factor, offset]: [f64; 3]| {
+        for y in y {
+            *y = ((f64::from(*y) - mean) * factor + offset) as f32;
+        }
+    };
+    match y.as_slice_mut() {
+        Some([]) => {}
+        // Channels that are long enough are tasks of their own, or else many of them together.
+        Some(y) if inner >= PART / 8 => y
+            .par_chunks_mut(inner)
+            .enumerate()
+            .for_each(|(channel, y)| apply(y, lines[channel % n])),
+        Some(y) => y
+            .par_chunks_mut(PART.div_ceil(n * inner) * n * inner)
+            .for_each(|y| {
+                y.chunks_mut(inner)
+                    .zip(lines.iter().cycle())
+                    .for_each(|(y, line)| apply(y, *line))
+            }),
+        None => {}
     }
     Ok(y)
 }

@@ -4,7 +4,7 @@ use super::{Array, ExecError, Result, elements};
 use caribou_ir::op::{Reshape, Size, Transpose};
 use ndarray::IxDyn;
 
-pub(super) fn reshape(op: &Reshape, x: &Array) -> Result<Array> {
+pub(super) fn reshape(op: &Reshape, x: Array) -> Result<Array> {
     let mut shape = Vec::with_capacity(op.target.len());
     for size in &op.target {
         shape.push(match *size {
@@ -22,9 +22,7 @@ pub(super) fn reshape(op: &Reshape, x: &Array) -> Result<Array> {
             x.shape()
         )));
     }
-    Ok(x.as_standard_layout()
-        .into_owned()
-        .into_shape_with_order(IxDyn(&shape))?)
+    Ok(elements::in_order(x).into_shape_with_order(IxDyn(&shape))?)
 }
 
 pub(super) fn transpose(op: &Transpose, x: &Array) -> Result<Array> {
