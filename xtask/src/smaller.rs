@@ -4,6 +4,7 @@ use crate::Failure;
 use crate::case::Case;
 use crate::judge::{Judge, Request};
 use crate::optimize::{COLUMNS, fed};
+use crate::training;
 use crate::verdict::{self, Verdict};
 use crate::verify::{Change, Converted, Verdicts, convert_changed, lock, permuted, within, written};
 use caribou_ir::{Code, Findings, Graph, Op, Operator as _, Precision, ValidGraph, Validator};
@@ -101,9 +102,7 @@ pub(crate) fn verdicts(
     if let Some(judge) = judge.filter(|_| chosen) {
         let tolerance = case.tolerance;
         let verdict = match stock(case, &converted, found, judge, tolerance, case.trains, work)? {
-            Verdict::Wrong(error)
-                if error.contains("[prelu_bp]") && tells(&converted.report.findings, &[ONE_CHANNEL]) =>
-            {
+            Verdict::Wrong(error) if training::told(&converted.report.findings, &error) => {
                 Verdict::DiffersAsTold
             }
             verdict => verdict,
@@ -116,9 +115,6 @@ pub(crate) fn verdicts(
 /// How far 16-bit numbers and sums of them may move outputs, relative to the largest magnitude: twenty times the 2^-11 by which
 /// each number may be off.
 const HALF: f64 = 20.0 / 2048.0;
-
-/// A PReLU of one channel is left, whose gradient stock DL4J can't compute.
-const ONE_CHANNEL: Code = Code("D0119");
 
 /// A parameter that is too large for the numbers of an archive.
 const TOO_LARGE: Code = Code("D0204");

@@ -6,7 +6,7 @@ use crate::case::{Case, Course};
 use crate::judge::{Batches, Judge, Request};
 use crate::verdict::Verdict;
 use crate::verify::{Converted, permuted, written};
-use caribou_ir::PortReport;
+use caribou_ir::{Findings, PortReport};
 use std::path::{Path, PathBuf};
 
 /// Trains the archive on, and compares the losses.
@@ -79,4 +79,19 @@ fn batches(
         arrays.push(array.permuted_axes(order).as_standard_layout().into_owned());
     }
     written(&arrays, prefix, work)
+}
+
+/// Findings that tell of a network that stock DL4J can't train, each with what it throws then.
+const UNTRAINABLE: [(&str, &str); 3] = [
+    ("D0119", "[prelu_bp]"),
+    ("D0120", "Cannot do backward pass: errors not set"),
+    ("D0120", "because \"output\" is null"),
+];
+
+/// Whether the conversion tells of what stock DL4J throws where it trains the network.
+pub(crate) fn told(findings: &Findings, error: &str) -> bool {
+    let tells = |code: &str| findings.iter().any(|finding| finding.code.0 == code);
+    UNTRAINABLE
+        .iter()
+        .any(|(code, thrown)| error.contains(thrown) && tells(code))
 }

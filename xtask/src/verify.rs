@@ -469,6 +469,9 @@ fn stock(
         !constant && !node.op.parameters().is_empty()
     });
     match (answer.untrained(learns), trains) {
+        (Some(error), true) if training::told(&converted.report.findings, &error) => {
+            return Ok(Verdict::DiffersAsTold);
+        }
         (Some(error), true) => return Ok(Verdict::Wrong(format!("training: {error}"))),
         (None, false) => {
             return Ok(Verdict::Wrong(

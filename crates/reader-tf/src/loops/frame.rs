@@ -186,6 +186,10 @@ impl<'f> Frame<'f> {
                 output = next;
                 continue;
             }
+            if let Some(next) = self.undropped(node) {
+                output = next;
+                continue;
+            }
             if !constant && !node.passes_on() {
                 break;
             }
@@ -195,6 +199,17 @@ impl<'f> Frame<'f> {
             }
         }
         output
+    }
+
+    /// What is multiplied by as many ones as it has elements: what Keras leaves of dropout outside of training.
+    fn undropped(&self, node: &Node) -> Option<Output> {
+        let ("Mul", &[a, b]) = (&*node.op, &node.inputs[..]) else {
+            return None;
+        };
+        [(a, b), (b, a)].into_iter().find_map(|(value, ones)| {
+            let ones = self.node(ones)?;
+            (&*ones.op == "OnesLike" && ones.inputs == [value]).then_some(value)
+        })
     }
 
     /// Which of the carried an output is, at the beginning of a step.

@@ -2,7 +2,8 @@
 
 use super::{Call, OPTION, Outputs, Row, any};
 use crate::build::Held;
-use caribou_ir::DType;
+use caribou_ir::op::Op;
+use caribou_ir::{DType, ValueId};
 
 pub(super) const TABLE: &[Row] = &[
     any("Identity", &[], same),
@@ -31,7 +32,7 @@ fn cast(call: &mut Call<'_, '_>) -> Outputs {
         Held::Value(x, from) => {
             // Indices that are fed as fractions: Keras cuts them off, and the programs that feed others are none to convert.
             let indices = matches!(to, DType::I32 | DType::I64)
-                && call.graph().producer(x).is_none()
+                && is_fed(call, x)
                 && call.is_read_as_indices();
             let keeps = from == to || to.is_float() || holds(to, from) || indices;
             if !keeps {
@@ -41,6 +42,19 @@ fn cast(call: &mut Call<'_, '_>) -> Outputs {
             Ok(vec![Held::Value(x, to)])
         }
     }
+}
+
+/// Whether a value has the numbers of an input, at most in another shape or order: a layer at each step folds steps into the
+/// batch.
+fn is_fed(call: &Call<'_, '_>, x: ValueId) -> bool {
+    let mut value = x;
+    while let Some(node) = call.graph().producer(value) {
+        match (&node.op, &node.inputs[..]) {
+            (Op::Reshape(_) | Op::Transpose(_), &[before]) => value = before,
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Whether every number of type `from` is one of the whole type `to`.

@@ -8,11 +8,20 @@ use rayon::prelude::*;
 /// Bytes of weights from which a product is split over threads.
 const PARALLEL: usize = 1 << 16;
 
-/// `x W` for rows of `x`; the columns of `W` in parallel where it is large.
+/// `x W` for rows of `x`, row by row; the columns of `W` in parallel where it is large.
 pub(super) fn product(x: ArrayView2<f32>, weight: &ndarray::Array2<f32>) -> ndarray::Array2<f32> {
-    if weight.len() < PARALLEL {
-        return x.dot(weight);
+    let y = match weight.len() {
+        ..PARALLEL => x.dot(weight),
+        _ => side_by_side(x, weight),
+    };
+    match y.is_standard_layout() {
+        true => y,
+        false => y.as_standard_layout().into_owned(),
     }
+}
+
+/// The same, its columns in parallel; in whatever order.
+fn side_by_side(x: ArrayView2<f32>, weight: &ndarray::Array2<f32>) -> ndarray::Array2<f32> {
     let width = weight.ncols().div_ceil(rayon::current_num_threads()).max(1);
     let starts: Vec<usize> = (0..weight.ncols()).step_by(width).collect();
     let parts: Vec<ndarray::Array2<f32>> = starts
@@ -32,9 +41,7 @@ pub(super) fn dense(op: &Dense, x: &Array) -> Result<Array> {
     let features = weight.nrows();
     let rows = x.len() / features.max(1);
     let input = flat(x);
-    let y = product(ArrayView2::from_shape((rows, features), &input)?, &weight);
-    // Columns put side by side are in Fortran order.
-    let mut y = y.as_standard_layout().into_owned();
+    let mut y = product(ArrayView2::from_shape((rows, features), &input)?, &weight);
     if let Some(bias) = &op.bias {
         y += &array(bias)?;
     }

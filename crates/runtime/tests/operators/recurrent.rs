@@ -145,6 +145,21 @@ proptest! {
         close(&states(kind, &p, &x, reverse), &found)?;
     }
 
+    /// A matrix so large that the runtime splits the product with it: what stands behind the first features is multiplied by zero.
+    #[test]
+    fn many_features(seed in any::<u64>()) {
+        const MORE: usize = 1 << 13;
+        let kind = Kind::Lstm { peephole: false };
+        let (p, x) = (parameters(kind, seed), random(&[BATCH, STEPS, FEATURES], seed ^ 9));
+        let expected = states(kind, &p, &x, false);
+        let below = random(&[MORE, p.weight.shape()[1]], seed ^ 10);
+        let weight = ndarray::concatenate(ndarray::Axis(0), &[p.weight.view(), below.view()]).unwrap();
+        let behind = Array::zeros(vec![BATCH, STEPS, MORE]);
+        let x = ndarray::concatenate(ndarray::Axis(2), &[x.view(), behind.view()]).unwrap();
+        let p = Parameters { weight, ..p };
+        close(&expected, &run(Recurrent::new(cell(kind, &p), Direction::Forward), &[&x]))?;
+    }
+
     #[test]
     fn two_directions(kind in kind(), merge in 0..4, seed in any::<u64>()) {
         let (p, q) = (parameters(kind, seed), parameters(kind, seed ^ 77));

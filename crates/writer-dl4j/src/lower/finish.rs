@@ -4,8 +4,11 @@
 use super::memory::overwrites_input;
 use super::{Edge, Kind, Lowering, Network, PARAMETER, Placed, layer_training, state};
 use crate::format::{Layer, Vertex};
-use caribou_ir::{Finding, Findings, Severity, TrainingState};
+use caribou_ir::{Code, Finding, Findings, Origin, Severity, TrainingState};
 use std::collections::{HashMap, HashSet};
+
+/// An embedding that stock DL4J can't train.
+const NO_GRADIENT: Code = Code("D0120");
 
 impl Lowering<'_> {
     /// Drops what nothing reads, and folds preprocessors into the layers behind them.
@@ -22,6 +25,7 @@ impl Lowering<'_> {
         self.copy_dropped_inputs(&mut vertices, &inputs);
         self.inputs = inputs;
         embeddings_last(&mut vertices, &self.inputs);
+        self.findings.extend(untrainable(&vertices, &self.inputs));
         let names: HashSet<&str> = vertices.iter().map(|placed| placed.name.as_str()).collect();
         for entry in &mut self.layers {
             entry.target.retain(|target| names.contains(target.as_str()));
@@ -121,4 +125,25 @@ fn embeddings_last(vertices: &mut [Placed], inputs: &[Edge]) {
             || !placed.inputs.iter().all(is_input)
             || !placed.inputs.iter().any(|input| embedded.contains(input))
     });
+}
+
+/// Tells of embeddings whose indices are not an input as it is fed. An embedding has no gradient to give back, and stock DL4J
+/// demands one of whatever stands between it and the input.
+fn untrainable(vertices: &[Placed], inputs: &[Edge]) -> Findings {
+    let is_input = |name: &String| inputs.iter().any(|edge| edge.name == *name);
+    let mut findings = Findings::new();
+    for placed in vertices {
+        if let Kind::Layer {
+            layer: Layer::EmbeddingSequenceLayer(_),
+            preprocessor,
+        } = &placed.kind
+            && (preprocessor.is_some() || !placed.inputs.iter().all(is_input))
+        {
+            let origin = Origin::new(placed.source.clone(), "Embedding");
+            let message = "stock DL4J runs an embedding of indices that are reshaped first, and can't train it: it throws on the way back";
+            let help = "feed it the indices in the shape in which it looks them up, as an input of their own";
+            findings.push(Finding::warning(NO_GRADIENT, &origin, message).with_help(help));
+        }
+    }
+    findings
 }
