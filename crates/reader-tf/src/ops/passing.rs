@@ -31,9 +31,8 @@ fn cast(call: &mut Call<'_, '_>) -> Outputs {
         Held::Known(array) => Ok(vec![Held::Known(call.folded(array.cast(to))?)]),
         Held::Value(x, from) => {
             // Indices that are fed as fractions: Keras cuts them off, and the programs that feed others are none to convert.
-            let indices = matches!(to, DType::I32 | DType::I64)
-                && is_fed(call, x)
-                && call.is_read_as_indices();
+            let indices =
+                matches!(to, DType::I32 | DType::I64) && is_fed(call, x) && call.is_read_as_indices();
             let keeps = from == to || to.is_float() || holds(to, from) || indices;
             if !keeps {
                 let message = format!("a conversion of {from} to {to} cuts its numbers off");
