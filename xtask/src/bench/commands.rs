@@ -31,7 +31,7 @@ pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, F
     }
     let parameters = std::fs::metadata(&source)?.len() as f64;
     let mut copied = Duration::MAX;
-    let mut rows = String::new();
+    let mut costs = Vec::new();
     for (text, words) in COMMANDS {
         let mut cost = super::Cost::MAX;
         for _ in 0..RUNS {
@@ -49,13 +49,17 @@ pub(super) fn run(root: &Path, shell: &Shell, binary: &Path) -> Result<String, F
             )?;
             cost = cost.least(run);
         }
-        rows += &format!(
-            "| `caribou {text}` | {:.2} s | {:.1} | {:.2} |\n",
-            cost.time.as_secs_f64(),
-            cost.time.as_secs_f64() / copied.as_secs_f64(),
-            cost.anonymous as f64 * 1024.0 / parameters,
-        );
+        costs.push((text, cost));
     }
+    let row = |(text, cost): (&str, super::Cost)| {
+        let (time, copy) = (cost.time.as_secs_f64(), copied.as_secs_f64());
+        let memory = cost.anonymous as f64 * 1024.0 / parameters;
+        format!(
+            "| `caribou {text}` | {time:.2} s | {:.1} | {memory:.2} |\n",
+            time / copy
+        )
+    };
+    let rows: String = costs.into_iter().map(row).collect();
     let (ratio, memory) = AT_MOST;
     Ok(format!(
         "VGG16 as an archive ({}), to a stored archive, `--no-verify`, warm cache, best of {RUNS}; `cp` of the file took {:.2} s.\n\n\
