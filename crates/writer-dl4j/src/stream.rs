@@ -11,9 +11,9 @@ const NOT_FINITE: Code = Code("D0202");
 /// A parameter that the type of the archive has no number for.
 pub(crate) const TOO_LARGE: Code = Code("D0204");
 
-/// Blocks that wait to be written. Few are enough to keep both threads at work; up to some megabytes each, they count
-/// against the memory that a conversion may use.
-const WAITING: usize = 2;
+/// Blocks that wait to be written: together as many megabytes as a tensor is brought into another order at a time, so that
+/// these are written meanwhile. They count against the memory that a conversion may use.
+const WAITING: usize = 64;
 
 /// The elements of tensors, each times a factor, as big-endian numbers of this type, rounded to the nearest.
 ///

@@ -6,9 +6,9 @@ use super::{ReadAt, Tensor, TensorError};
 use rayon::prelude::*;
 
 /// Elements of one block that come in another order than they are stored: large enough that a transposition reads runs of
-/// neighbours (a wide kernel is read row by row, once a block), small enough that the four or five buffers of a conversion
-/// stay below the 64 MiB that it may use.
-const BLOCK: usize = 1 << 21;
+/// neighbours (a wide kernel is read row by row, once a block), small enough that the block and what waits to be written
+/// of one before stay below the 64 MiB that a conversion may use.
+const BLOCK: usize = 1 << 22;
 
 /// Elements of one block that lie side by side: they are still in a core's second-level cache when the next step takes them.
 const RUN: usize = 1 << 16;
@@ -30,7 +30,9 @@ pub(super) fn stream<E: From<TensorError>>(
     for i in 0..blocks.count() {
         buffer.resize(blocks.places(i).len(), 0.0);
         blocks.fill_together(&bytes, i, &mut buffer);
-        sink(&buffer)?;
+        for run in buffer.chunks(RUN) {
+            sink(run)?;
+        }
     }
     Ok(())
 }
@@ -271,10 +273,11 @@ fn copy<T: Element>(elements: &[T::Bytes], from: isize, a: Step, b: Step, target
     }
     // By way of a tile of its own: rows of a power of two would otherwise push each other out of the cache.
     let mut tile = [[0f32; TILE]; TILE];
-    for tile_a in (0..a.extent).step_by(TILE) {
-        let rows = TILE.min(a.extent - tile_a);
-        for tile_b in (0..b.extent).step_by(TILE) {
-            let columns = TILE.min(b.extent - tile_b);
+    for tile_b in (0..b.extent).step_by(TILE) {
+        let columns = TILE.min(b.extent - tile_b);
+        // What lies side by side in the source is read at once: its next neighbours are pages away.
+        for tile_a in (0..a.extent).step_by(TILE) {
+            let rows = TILE.min(a.extent - tile_a);
             for j in 0..columns {
                 let start = from + (tile_b + j) as isize * b.from + tile_a as isize * a.from;
                 if a.from == 1 {
