@@ -177,9 +177,13 @@ pub(super) fn outputs(
     }
     // The outputs of a function of TensorFlow 2 that was frozen have plain names, whatever else is left over.
     if body.nodes.iter().any(|node| node.name.ends_with(FROZEN))
-        && unread.iter().any(|&node| is_result(&body.nodes[node]))
+        && unread.iter().any(|&node| result(&body.nodes[node]).is_some())
     {
-        unread.retain(|&node| is_result(&body.nodes[node]));
+        unread.retain(|&node| result(&body.nodes[node]).is_some());
+    }
+    // Where the outputs of a function are all that is left, their order is that of the function, not that of the nodes.
+    if unread.iter().all(|&node| result(&body.nodes[node]).is_some()) {
+        unread.sort_by_key(|&node| result(&body.nodes[node]));
     }
     if unread.is_empty() {
         let message =
@@ -250,13 +254,14 @@ fn asserted(body: &Body<'_>) -> HashSet<usize> {
 /// How the constants are called that variables of a function become when it is frozen.
 const FROZEN: &str = "ReadVariableOp/resource";
 
-/// Whether a node is called as the outputs of functions are: `Identity`, `Identity_1`.
-fn is_result(node: &NodeDef) -> bool {
-    let number = node.name.strip_prefix("Identity").and_then(|rest| match rest {
-        "" => Some("0"),
-        rest => rest.strip_prefix('_'),
-    });
-    node.op == "Identity" && number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+/// Which output of a function a node is called after: `Identity`, `Identity_1`.
+fn result(node: &NodeDef) -> Option<usize> {
+    let number = match node.name.strip_prefix("Identity")? {
+        "" => "0",
+        rest => rest.strip_prefix('_')?,
+    };
+    let digits = node.op == "Identity" && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| digits)
 }
 
 /// How many outputs of a node are fetched together.
