@@ -15,16 +15,10 @@ const PLAIN: &[Activation] = &[
     Activation::HardTanh,
     Activation::Softplus,
     Activation::Softsign,
-    Activation::Swish,
-    Activation::HardSwish,
-    Activation::Mish,
-    Activation::Gelu,
-    Activation::GeluTanh,
-    Activation::GeluSigmoid,
 ];
 
-/// Those that are told from the function's values where it is one of them of a multiple of its argument, for they are nearly
-/// the identity for large numbers, and no simpler one will do.
+/// Others, which are told from the function's values where it is one of them of a multiple of its argument too, for they are
+/// nearly the identity for large numbers, and no simpler one will do.
 const NEARLY_IDENTITY: &[Activation] = &[
     Activation::Swish,
     Activation::HardSwish,
@@ -40,7 +34,8 @@ impl Function {
     pub fn recognised(&self) -> Option<Activation> {
         let at = |x: f64| self.at(x);
         // A function that none of them is like is told from them by its values near zero.
-        let candidates = PLAIN.iter().copied().chain(with_parameters(at));
+        let plain = PLAIN.iter().chain(NEARLY_IDENTITY).copied();
+        let candidates = plain.chain(with_parameters(at));
         candidates.into_iter().find(|candidate| same(at, candidate))
     }
 

@@ -162,6 +162,19 @@ fn with_array(
             step.elementwise(kind, &[x, array])
         }
         (Kind::Power, false) if alike.is_some() => power(step, x, f64::from(alike.unwrap_or(1.0))),
+        (Kind::Power, true) if values.iter().all(|&value| value > 0.0 && value.is_finite()) => {
+            step.rewrite(
+                "power-by-exponential",
+                "a power of known positive numbers is the exponential of its exponent times their logarithms",
+            );
+            let x = affine(
+                step,
+                x,
+                Some(&mapped(|value| f64::from(value).ln() as f32)?),
+                None,
+            )?;
+            step.apply(Activation::Exponential, &[x])
+        }
         _ => Err(Failure::Inexpressible(format!(
             "DL4J has no vertex for {kind:?} with these numbers"
         ))),
