@@ -140,11 +140,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "--updater",
             NESTEROVS,
         ],
-        surgery: r#"{
-            "freeze_through": "batch_normalization", "remove": 1, "new": ["dense_1"],
-            "updater": {"@class": "org.nd4j.linalg.learning.config.Nesterovs", "learningRate": 0.05, "momentum": 0.9},
-            "add": [{"kind": "output", "name": "dense_1", "in": 24, "out": 5, "activation": "SOFTMAX", "loss": "MCXENT"}]
-        }"#,
+        surgery: REPLACED.surgery,
         ..DIGITS
     },
     Scenario {

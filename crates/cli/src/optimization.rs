@@ -25,7 +25,7 @@ pub(crate) struct Optimization {
     /// Changes of operators.
     pub(crate) rewrites: Vec<Rewrite>,
     /// Changes of weights.
-    pub(crate) layers: Vec<Row>,
+    pub(crate) layers: Vec<LayerChange>,
     /// What was done to filters and units.
     pub(crate) units: Vec<UnitChange>,
     /// How far the outputs are from those of the network in which the same filters are masked.
@@ -34,65 +34,6 @@ pub(crate) struct Optimization {
     pub(crate) deviation: Option<Deviation>,
     /// What a search within a bound found.
     pub(crate) found: Option<Outcome>,
-}
-
-/// What was done to one weight.
-pub(crate) struct Row {
-    pub(crate) change: LayerChange,
-    /// Whether it is worth a word how many numbers are others.
-    pub(crate) tells_changed: bool,
-}
-
-impl From<LayerChange> for Row {
-    fn from(change: LayerChange) -> Self {
-        Self {
-            change,
-            tells_changed: false,
-        }
-    }
-}
-
-impl Row {
-    fn to_json(&self) -> Value {
-        let change = &self.change;
-        // An infinite ratio, of what stayed as it was, has no place in JSON.
-        let finite = |decibels: f64| decibels.is_finite().then_some(decibels);
-        json!({
-            "layer": change.layer,
-            "role": change.role,
-            "elements": change.elements,
-            "zeros": change.zeros,
-            "sparsity": change.sparsity(),
-            "bits": change.bits,
-            "sqnr_db": finite(change.sqnr),
-            "worst_channel": change.worst_channel.map(|(channel, decibels)| {
-                json!({ "channel": channel, "sqnr_db": finite(decibels) })
-            }),
-            "changed": change.changed,
-        })
-    }
-
-    fn line(&self) -> String {
-        let change = &self.change;
-        let mut line = format!(
-            "  {:<32} {:<12} {:>11} {:>8.4}",
-            change.layer,
-            change.role,
-            change.elements,
-            change.sparsity()
-        );
-        line += &change
-            .bits
-            .map_or_else(|| format!(" {:>4}", "-"), |bits| format!(" {bits:>4}"));
-        line += &format!(" {:>7.1}", change.sqnr);
-        if let Some((channel, decibels)) = change.worst_channel {
-            line += &format!("  {channel} ({decibels:.1})");
-        }
-        if self.tells_changed {
-            line += &format!("  {} changed", change.changed);
-        }
-        line
-    }
 }
 
 /// How far the outputs moved from those of the source.
@@ -271,8 +212,7 @@ impl Optimization {
 
     /// Whether most of the numbers that were looked at are zeros.
     pub(crate) fn is_sparse(&self) -> bool {
-        let sum =
-            |of: fn(&LayerChange) -> usize| -> usize { self.layers.iter().map(|row| of(&row.change)).sum() };
+        let sum = |of: fn(&LayerChange) -> usize| -> usize { self.layers.iter().map(of).sum() };
         sum(|change| change.zeros) * 2 > sum(|change| change.elements)
     }
 
@@ -294,7 +234,7 @@ impl Optimization {
             "before": figures(&self.before, source_bytes),
             "after": figures(&self.after, bytes),
             "rewrites": rewrites.collect::<Vec<_>>(),
-            "layers": self.layers.iter().map(Row::to_json).collect::<Vec<_>>(),
+            "layers": self.layers.iter().map(layer_to_json).collect::<Vec<_>>(),
             "units": self.units.iter().map(units_to_json).collect::<Vec<_>>(),
             "masked_max_rel": self.masked,
             "deviation": self.deviation.as_ref().map(|deviation| json!({
@@ -321,7 +261,7 @@ impl Optimization {
                 "  {:<32} {:<12} {:>11} {:>8} {:>4} {:>7}  worst channel",
                 "layer", "weight", "elements", "sparsity", "bits", "SQNR dB"
             ));
-            lines.extend(self.layers.iter().map(Row::line));
+            lines.extend(self.layers.iter().map(|change| layer_line(change, self.pass)));
         }
         if !self.units.is_empty() {
             lines.push(format!("  {:<32} {:<12} {:>11}", "layer", "units of", "kept"));
@@ -362,6 +302,46 @@ impl Optimization {
         lines.extend(self.found.iter().flat_map(Outcome::lines));
         lines
     }
+}
+
+fn layer_to_json(change: &LayerChange) -> Value {
+    // An infinite ratio, of what stayed as it was, has no place in JSON.
+    let finite = |decibels: f64| decibels.is_finite().then_some(decibels);
+    json!({
+        "layer": change.layer,
+        "role": change.role,
+        "elements": change.elements,
+        "zeros": change.zeros,
+        "sparsity": change.sparsity(),
+        "bits": change.bits,
+        "sqnr_db": finite(change.sqnr),
+        "worst_channel": change.worst_channel.map(|(channel, decibels)| {
+            json!({ "channel": channel, "sqnr_db": finite(decibels) })
+        }),
+        "changed": change.changed,
+    })
+}
+
+fn layer_line(change: &LayerChange, pass: &str) -> String {
+    let mut line = format!(
+        "  {:<32} {:<12} {:>11} {:>8.4}",
+        change.layer,
+        change.role,
+        change.elements,
+        change.sparsity()
+    );
+    line += &change
+        .bits
+        .map_or_else(|| format!(" {:>4}", "-"), |bits| format!(" {bits:>4}"));
+    line += &format!(" {:>7.1}", change.sqnr);
+    if let Some((channel, decibels)) = change.worst_channel {
+        line += &format!("  {channel} ({decibels:.1})");
+    }
+    // Other passes change nearly all numbers, or tell the zeros.
+    if pass == "clip" {
+        line += &format!("  {} changed", change.changed);
+    }
+    line
 }
 
 fn units_to_json(change: &UnitChange) -> Value {

@@ -5,7 +5,7 @@ use crate::archive::{Changed, Model};
 use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
 use crate::model;
-use crate::optimization::{Optimization, Row, rewritten};
+use crate::optimization::{Optimization, rewritten};
 use caribou_optimize::clip::{Bound, Clip as Options, clip};
 use clap::Args;
 
@@ -49,13 +49,6 @@ fn change(options: &Clip, arguments: &Arguments, model: Model) -> Result<Changed
     let clipped = clip(model.graph.into_graph(), &Options { bound, selection }).map_err(Failure::optimize)?;
     let graph = model::validated(&options.subject.model, clipped.graph, &arguments.limits())?;
     let mut report = Optimization::new("clip", model.source, &graph);
-    report.layers = clipped
-        .layers
-        .into_iter()
-        .map(|change| Row {
-            tells_changed: true,
-            change,
-        })
-        .collect();
+    report.layers = clipped.layers;
     Changed::judged(graph, report, truth)
 }

@@ -6,7 +6,7 @@ use crate::args::{Arguments, PrecisionChoice, Subject};
 use crate::destination::{self, Destination};
 use crate::failure::Failure;
 use crate::labels::{Labels, loss};
-use crate::optimization::{Examples, Optimization, Outcome, Row, Truth, rewritten};
+use crate::optimization::{Examples, Optimization, Outcome, Truth, rewritten};
 use crate::{model, progress};
 use caribou_ir::{Findings, Graph, ValidGraph};
 use caribou_optimize::recipe::{Applied, Recipe};
@@ -185,7 +185,7 @@ fn change(
     let accuracies = measure.labels.as_ref().map(|labels| labels.accuracies(&outputs));
     let mut report = Optimization::new("optimize", model.source, &graph);
     report.rewrites = rewrites;
-    report.layers = layers.into_iter().map(Row::from).collect();
+    report.layers = layers;
     report.found = Some(Outcome {
         max_drop: options.max_drop,
         drop,

@@ -5,7 +5,7 @@ use super::structured::{self, CriterionChoice, Structure};
 use crate::archive::{Changed, Model};
 use crate::args::{Arguments, Subject};
 use crate::failure::Failure;
-use crate::optimization::{Optimization, Row, rewritten};
+use crate::optimization::{Optimization, rewritten};
 use crate::{archive, model};
 use caribou_ir::Findings;
 use caribou_optimize::layer::LayerChange;
@@ -122,7 +122,7 @@ fn change(options: &Prune, arguments: &Arguments, model: Model) -> Result<Change
         }
     }
     let mut report = Optimization::new("prune", model.source, &graph);
-    report.layers = changes.into_iter().map(Row::from).collect();
+    report.layers = changes;
     Ok(Changed {
         findings,
         ..Changed::judged(graph, report, truth)?

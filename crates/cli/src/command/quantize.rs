@@ -6,7 +6,7 @@ use crate::args::{Arguments, PrecisionChoice, Subject};
 use crate::calibration::Calibration;
 use crate::failure::Failure;
 use crate::model;
-use crate::optimization::{Optimization, Row, rewritten};
+use crate::optimization::{Optimization, rewritten};
 use caribou_ir::ValidGraph;
 use caribou_optimize::kernels::Scheme;
 use caribou_optimize::quantize::{Format, Quantize as Options, ScaleRule, equalize, quantize};
@@ -137,7 +137,7 @@ fn change(options: &Quantize, arguments: &Arguments, model: Model) -> Result<Cha
     let graph = validated(quantized.graph)?;
     let mut report = Optimization::new("quantize", model.source, &graph);
     report.rewrites = rewrites;
-    report.layers = quantized.layers.into_iter().map(Row::from).collect();
+    report.layers = quantized.layers;
     Ok(Changed {
         // An archive of 16-bit numbers says by its type what they are.
         quantization: (precision == PrecisionChoice::Single).then_some(quantization),

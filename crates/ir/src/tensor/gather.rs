@@ -1,8 +1,9 @@
 //! Reads the elements of a view in C order, block by block, whatever their order in storage.
 
-use super::store::{Element, Stored, with_element};
+use super::store::{self, Element, Stored};
 use super::view::{Factor, View};
 use super::{ReadAt, Tensor, TensorError};
+use crate::{DType, Endian};
 use rayon::prelude::*;
 
 /// Elements of one block that come in another order than they are stored: large enough that a transposition reads runs of
@@ -132,7 +133,7 @@ impl Blocks {
             outer -= 1;
         }
         Some(Self {
-            fill: with_element!(stored, fill),
+            fill: filler(stored),
             offset: view.offset as isize,
             step: (most / inner).clamp(1, loops[outer].extent),
             loops,
@@ -203,6 +204,35 @@ struct Step {
     extent: usize,
     from: isize,
     to: usize,
+}
+
+/// What fills from elements of the stored type and byte order.
+fn filler(stored: &Stored) -> Fill {
+    match (stored.dtype, stored.endian) {
+        (DType::F32, Endian::Little) => fill::<store::F32Le>,
+        (DType::F32, Endian::Big) => fill::<store::F32Be>,
+        (DType::F64, Endian::Little) => fill::<store::F64Le>,
+        (DType::F64, Endian::Big) => fill::<store::F64Be>,
+        (DType::F16, Endian::Little) => fill::<store::F16Le>,
+        (DType::F16, Endian::Big) => fill::<store::F16Be>,
+        (DType::BF16, Endian::Little) => fill::<store::Bf16Le>,
+        (DType::BF16, Endian::Big) => fill::<store::Bf16Be>,
+        (DType::I8, _) => fill::<store::I8Any>,
+        (DType::U8, _) => fill::<store::U8Any>,
+        (DType::Bool, _) => fill::<store::BoolAny>,
+        (DType::I16, Endian::Little) => fill::<store::I16Le>,
+        (DType::I16, Endian::Big) => fill::<store::I16Be>,
+        (DType::U16, Endian::Little) => fill::<store::U16Le>,
+        (DType::U16, Endian::Big) => fill::<store::U16Be>,
+        (DType::I32, Endian::Little) => fill::<store::I32Le>,
+        (DType::I32, Endian::Big) => fill::<store::I32Be>,
+        (DType::U32, Endian::Little) => fill::<store::U32Le>,
+        (DType::U32, Endian::Big) => fill::<store::U32Be>,
+        (DType::I64, Endian::Little) => fill::<store::I64Le>,
+        (DType::I64, Endian::Big) => fill::<store::I64Be>,
+        (DType::U64, Endian::Little) => fill::<store::U64Le>,
+        (DType::U64, Endian::Big) => fill::<store::U64Be>,
+    }
 }
 
 /// [`Fill`] for elements of one type.

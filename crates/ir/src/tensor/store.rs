@@ -226,37 +226,3 @@ element! {
     U64Le: 8, b => u64::from_le_bytes(b) as f32;
     U64Be: 8, b => u64::from_be_bytes(b) as f32;
 }
-
-/// `$run::<E>` with the [`Element`] of a stored type and byte order.
-macro_rules! with_element {
-    ($stored:expr, $run:ident) => {{
-        use $crate::tensor::store::*;
-        use $crate::{DType, Endian};
-        match ($stored.dtype, $stored.endian) {
-            (DType::F32, Endian::Little) => $run::<F32Le>,
-            (DType::F32, Endian::Big) => $run::<F32Be>,
-            (DType::F64, Endian::Little) => $run::<F64Le>,
-            (DType::F64, Endian::Big) => $run::<F64Be>,
-            (DType::F16, Endian::Little) => $run::<F16Le>,
-            (DType::F16, Endian::Big) => $run::<F16Be>,
-            (DType::BF16, Endian::Little) => $run::<Bf16Le>,
-            (DType::BF16, Endian::Big) => $run::<Bf16Be>,
-            (DType::I8, _) => $run::<I8Any>,
-            (DType::U8, _) => $run::<U8Any>,
-            (DType::Bool, _) => $run::<BoolAny>,
-            (DType::I16, Endian::Little) => $run::<I16Le>,
-            (DType::I16, Endian::Big) => $run::<I16Be>,
-            (DType::U16, Endian::Little) => $run::<U16Le>,
-            (DType::U16, Endian::Big) => $run::<U16Be>,
-            (DType::I32, Endian::Little) => $run::<I32Le>,
-            (DType::I32, Endian::Big) => $run::<I32Be>,
-            (DType::U32, Endian::Little) => $run::<U32Le>,
-            (DType::U32, Endian::Big) => $run::<U32Be>,
-            (DType::I64, Endian::Little) => $run::<I64Le>,
-            (DType::I64, Endian::Big) => $run::<I64Be>,
-            (DType::U64, Endian::Little) => $run::<U64Le>,
-            (DType::U64, Endian::Big) => $run::<U64Be>,
-        }
-    }};
-}
-pub(super) use with_element;

@@ -115,27 +115,15 @@ pub(super) fn conv(op: &Conv, x: &Array) -> Result<Array> {
                 for (mut y, bias) in y.rows_mut().into_iter().zip(bias.into_iter().flatten()) {
                     y.fill(*bias);
                 }
-                if geometry.is_pointwise() {
-                    let columns = ArrayView2::from_shape((rows, cells), x)?;
-                    general_mat_mul(
-                        1.0,
-                        &weight,
-                        &columns.slice(s![.., start..start + count]),
-                        1.0,
-                        &mut y,
-                    );
+                let columns = if geometry.is_pointwise() {
+                    ArrayView2::from_shape((rows, cells), x)?.slice_move(s![.., start..start + count])
                 } else {
                     columns.clear();
                     columns.resize(rows * count, 0.0);
                     fill(&geometry, x, inside, start, count, columns);
-                    general_mat_mul(
-                        1.0,
-                        &weight,
-                        &ArrayView2::from_shape((rows, count), columns)?,
-                        1.0,
-                        &mut y,
-                    );
-                }
+                    ArrayView2::from_shape((rows, count), columns)?
+                };
+                general_mat_mul(1.0, &weight, &columns, 1.0, &mut y);
                 Ok::<(), ExecError>(())
             })?;
     }

@@ -110,33 +110,25 @@ fn first<'a>(inputs: &[&'a Array]) -> Result<&'a Array> {
 /// Computes one operator. Inputs that it owns are read by nothing else, and may become its output.
 pub(crate) fn run(op: &Op, inputs: Vec<Cow<'_, Array>>) -> Result<Vec<Array>> {
     match op {
-        Op::Activate(_)
-        | Op::BatchNorm(_)
-        | Op::Elementwise(_)
-        | Op::Identity(_)
-        | Op::Noise(_)
-        | Op::Reshape(_)
-        | Op::Unary(_) => in_place(op, inputs).map(|y| vec![y]),
+        Op::Activate(op) => in_place(inputs, |x, _| Ok(activation::activate(op, x))),
+        Op::BatchNorm(op) => in_place(inputs, |x, _| norm::batch_norm(op, x)),
+        Op::Elementwise(op) => in_place(inputs, |x, rest| elementwise::elementwise(op, x, rest)),
+        Op::Identity(_) | Op::Noise(_) => in_place(inputs, |x, _| Ok(x)),
+        Op::Reshape(op) => in_place(inputs, |x, _| reshape::reshape(op, x)),
+        Op::Unary(op) => in_place(inputs, |x, _| Ok(elementwise::unary(op, x))),
         _ => anew(op, &inputs.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
     }
 }
 
-/// Computes an operator that changes its first input element by element, or not at all.
-fn in_place(op: &Op, inputs: Vec<Cow<'_, Array>>) -> Result<Array> {
+/// What becomes of the first input, element by element, with the others.
+fn in_place(
+    inputs: Vec<Cow<'_, Array>>,
+    compute: impl FnOnce(Array, &[&Array]) -> Result<Array>,
+) -> Result<Vec<Array>> {
     let mut inputs = inputs.into_iter();
     let x = inputs.next().ok_or_else(|| ExecError::new("it has no input"))?;
-    let x = x.into_owned();
-    match op {
-        Op::Activate(op) => Ok(activation::activate(op, x)),
-        Op::BatchNorm(op) => norm::batch_norm(op, x),
-        Op::Elementwise(op) => {
-            let rest: Vec<Cow<'_, Array>> = inputs.collect();
-            elementwise::elementwise(op, x, &rest.iter().map(AsRef::as_ref).collect::<Vec<_>>())
-        }
-        Op::Reshape(op) => reshape::reshape(op, x),
-        Op::Unary(op) => Ok(elementwise::unary(op, x)),
-        _ => Ok(x),
-    }
+    let rest: Vec<&Array> = inputs.as_slice().iter().map(AsRef::as_ref).collect();
+    compute(x.into_owned(), &rest).map(|y| vec![y])
 }
 
 /// Computes an operator whose output is another value than its inputs.
@@ -178,6 +170,13 @@ fn anew(op: &Op, inputs: &[&Array]) -> Result<Vec<Array>> {
         Op::BatchToSpace(op) => rearrange::batch_to_space(op, first(inputs)?),
         Op::Constant(op) => array(&op.value),
         Op::Opaque(op) => Err(ExecError::new(op.reason.clone())),
-        _ => Err(ExecError::new("it is computed elsewhere")),
+        Op::Activate(_)
+        | Op::BatchNorm(_)
+        | Op::Elementwise(_)
+        | Op::Identity(_)
+        | Op::Noise(_)
+        | Op::Reshape(_)
+        | Op::Unary(_) => Err(ExecError::new("it is computed in place")),
+        Op::Split(_) | Op::Recurrent(_) => Err(ExecError::new("it has several outputs")),
     })
 }
